@@ -1,0 +1,89 @@
+# `make` alone lists what can be done here. Needed: make, and Python 3.11 or newer.
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+
+# uv is used where it is on the PATH, and else brought into .uv/. It is told never to fetch a Python.
+UV := $(shell uv --version >/dev/null 2>&1 && command -v uv || echo .uv/bin/uv)
+PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && command -v $$python && break; done)
+export UV_PYTHON_DOWNLOADS := never
+
+# Each target brings the dependency groups that it needs, as uv.lock has them.
+RUN := $(UV) run --frozen --no-default-groups
+STACK := $(RUN) --group api --group worker --group monitor --group local
+
+##@ Use
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: uv ## Process a recording before your eyes (FILE=recording.wav for one of yours)
+	@$(STACK) python -m deploy.local.demo "$$FILE"
+
+.PHONY: run
+run: uv ## Run Wavemill here until Ctrl-C (WORKERS=3 for three workers)
+	@$(STACK) python -m deploy.local.run
+
+##@ Operate
+.PHONY: worker
+worker: uv ## Start one Celery worker (needs REDIS_HOST and DATABASE_URL, or a `make run`'s)
+	@$(RUN) --group worker deploy/local/start_celery_worker.sh
+
+.PHONY: flower
+flower: uv ## Watch the Celery workers with Flower
+	@$(RUN) --group worker --group flower celery -A services.worker.app flower
+
+.PHONY: migrate
+migrate: uv ## Bring the database of DATABASE_URL up to date
+	@$(RUN) python -m shared.store.migrate
+
+.PHONY: redis-check
+redis-check: uv ## Say whether Redis answers
+	@$(RUN) python -m deploy.local.redis_check
+
+##@ Develop
+.PHONY: test
+test: uv ## Run all tests
+	@$(UV) run --frozen --no-group lint pytest
+
+.PHONY: lint
+lint: uv ## Check style, types and the walls between the services
+	@$(UV) run --frozen ruff check
+	@$(UV) run --frozen ruff format --check
+	@$(UV) run --frozen mypy
+	@$(UV) run --frozen lint-imports
+
+.PHONY: format
+format: uv ## Format the code, and put right what the linter can
+	@$(RUN) --group lint ruff check --fix
+	@$(RUN) --group lint ruff format
+
+.PHONY: docs
+docs: uv ## Write the pages of docs/ that come from the code
+	@$(STACK) python -m deploy.docs.configuration >docs/configuration.md
+
+.PHONY: lock
+lock: uv ## Bring uv.lock in line with pyproject.toml
+	@$(UV) lock
+
+.PHONY: clean
+clean: ## Remove environments and caches; data/ stays
+	@rm -rf .venv .uv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	@find deploy services shared tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.PHONY: uv python
+uv: python $(filter .uv/bin/uv,$(UV))
+
+python:
+	@test -n "$(PYTHON)" || { echo "Wavemill needs Python 3.11 or newer, and found none on the PATH." >&2; exit 1; }
+
+# Debian's python3 may lack venv's ensurepip; then pip alone does. pip keeps no cache: nothing is written elsewhere.
+.uv/bin/uv:
+	@echo "Bringing uv into .uv/ ..."
+	@{ $(PYTHON) -m venv .uv && .uv/bin/python -m pip install --quiet --no-cache-dir uv; } >.uv.log 2>&1 || \
+		{ rm -rf .uv; $(PYTHON) -m pip install --quiet --no-cache-dir --target .uv uv; } >>.uv.log 2>&1 || \
+		{ rm -rf .uv; cat .uv.log; rm -f .uv.log; \
+		  echo "uv could not be brought; install it, or your system's python3-venv package." >&2; exit 1; }
+	@rm -f .uv.log

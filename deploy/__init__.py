@@ -1,0 +1,1 @@
+"""How Wavemill is run: on one machine without Docker, and on many."""

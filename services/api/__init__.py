@@ -1,0 +1,1 @@
+"""The HTTP API: accepts jobs, serves their results and their live events."""

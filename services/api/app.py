@@ -1,0 +1,60 @@
+"""The API service: `uvicorn services.api.app:app`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.responses import RedirectResponse
+
+from services.api import documentation, problems, resources
+from services.api.routes import artifacts, events, health, jobs, operations, uploads
+from shared.settings import Settings, settings
+from shared.telemetry.logs import configure_logs
+from shared.telemetry.tracing import configure_tracing
+
+VERSION = "0.1.0"
+_DESCRIPTION = """\
+Send audio, say what you want of it, watch the job, fetch the results.
+
+Every error is a problem of RFC 9457 (`application/problem+json`).
+"""
+
+
+def create_app(configured: Settings) -> FastAPI:
+    """The application, which opens its stores when it starts."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        provider = configure_tracing("api", configured)
+        try:
+            async with resources.opened(configured) as opened:
+                resources.attach(app, opened)
+                yield
+        finally:
+            if provider is not None:
+                provider.shutdown()
+
+    configure_logs("api", configured)
+    app = FastAPI(
+        title="Wavemill",
+        version=VERSION,
+        summary="A self-hosted platform for audio jobs.",
+        description=_DESCRIPTION,
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=documentation.operation_id,
+    )
+    problems.install(app)
+    documentation.install(app)
+    for module in (jobs, events, artifacts, uploads, operations, health):
+        app.include_router(module.router)
+    app.add_api_route("/", _to_documentation, include_in_schema=False)
+    return app
+
+
+async def _to_documentation() -> RedirectResponse:
+    return RedirectResponse("/docs")
+
+
+app = create_app(settings())

@@ -1,0 +1,75 @@
+"""Publishes job messages from a thread of its own: no request waits for Redis."""
+
+import queue
+import threading
+
+import structlog
+
+from shared.broker import BrokerUnavailable, JobMessage, Publisher
+
+log = structlog.get_logger()
+
+_QUEUE_SIZE = 10_000
+_BATCH = 200
+
+
+class Dispatcher:
+    """Takes messages at once and publishes them a moment later.
+
+    What it cannot publish it drops: the rows are there, and the reconciler publishes what no message carries.
+    """
+
+    def __init__(self, publisher: Publisher) -> None:
+        self._publisher = publisher
+        self._messages: queue.Queue[JobMessage | None] = queue.Queue(_QUEUE_SIZE)
+        # A daemon: an end of the process does not wait for a Redis that does not answer.
+        self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
+
+    def start(self) -> None:
+        """Begin to publish."""
+        self._thread.start()
+
+    def dispatch(self, message: JobMessage) -> None:
+        """Have a message published. Never blocks."""
+        try:
+            self._messages.put_nowait(message)
+        except queue.Full:
+            log.warning("job message dropped, too many wait", job_id=str(message.job_id))
+
+    def close(self, timeout_seconds: float) -> None:
+        """Publish what waits, as far as it can be done in the time, and end. Blocking."""
+        try:
+            self._messages.put(None, timeout=timeout_seconds)
+        except queue.Full:
+            return
+        self._thread.join(timeout_seconds)
+
+    def _run(self) -> None:
+        while (message := self._messages.get()) is not None:
+            batch = [message]
+            ended = self._take_waiting(batch)
+            self._publish(batch)
+            if ended:
+                break
+        self._publisher.close()
+
+    def _take_waiting(self, batch: list[JobMessage]) -> bool:
+        """Add what waits to a batch. True when the end was among it."""
+        while len(batch) < _BATCH:
+            try:
+                message = self._messages.get_nowait()
+            except queue.Empty:
+                return False
+            if message is None:
+                return True
+            batch.append(message)
+        return False
+
+    def _publish(self, batch: list[JobMessage]) -> None:
+        try:
+            self._publisher.publish(batch)
+        except BrokerUnavailable as error:
+            log.warning("job messages not published, the reconciler will", messages=len(batch), reason=str(error))
+        except Exception:
+            # The thread must live: without it no job would be dispatched at once any more.
+            log.exception("job messages not published", messages=len(batch))

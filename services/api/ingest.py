@@ -1,0 +1,100 @@
+"""Takes bytes in: streamed to the blob store while they are hashed, then kept under their digest, once."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import structlog
+
+from services.api import problems
+from shared.blobs import CHUNK_BYTES, BlobMissing, Blobs, BlobStoreUnavailable, incoming_key, input_key
+from shared.schema.jobs import Upload
+from shared.store.uploads import Uploads
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """Bytes that are in the blob store, and that nobody knows of yet."""
+
+    key: str
+    sha256: str
+    size_bytes: int
+
+
+class Ingest:
+    """The way from a request's body to an upload."""
+
+    def __init__(self, blobs: Blobs, uploads: Uploads, *, max_bytes: int) -> None:
+        self._blobs = blobs
+        self._uploads = uploads
+        self._max_bytes = max_bytes
+
+    async def receive(self, data: AsyncIterator[bytes]) -> Incoming:
+        """Stream bytes to the blob store. An error, or the client's leaving, leaves nothing there.
+
+        Raises:
+            ProblemError: 413, they are more than allowed.
+            BlobStoreUnavailable: the blob store fails.
+        """
+        key = incoming_key()
+        digest = hashlib.sha256()
+        size = 0
+
+        async def counted() -> AsyncIterator[bytes]:
+            nonlocal size
+            async for piece in _pieces(self._limited(data)):
+                size += len(piece)
+                # In a thread, where it holds no GIL: other requests do not wait for a large upload's digest.
+                await asyncio.to_thread(digest.update, piece)
+                yield piece
+
+        await self._blobs.put_stream(key, counted())
+        return Incoming(key, digest.hexdigest(), size)
+
+    async def accept(self, incoming: Incoming, filename: str | None) -> Upload:
+        """Make the bytes an upload. The row comes first: bytes that no row names could be swept away.
+
+        Raises:
+            sqlalchemy.exc.SQLAlchemyError, OSError: the database fails.
+            BlobStoreUnavailable: the blob store fails.
+        """
+        upload = await self._uploads.add(sha256=incoming.sha256, size_bytes=incoming.size_bytes, filename=filename)
+        if not await self._is_stored(incoming):
+            await self._blobs.move(incoming.key, input_key(incoming.sha256))
+        return upload
+
+    async def discard(self, incoming: Incoming) -> None:
+        """Remove what is left under the incoming key: a refused body, or a second copy of bytes that were known."""
+        try:
+            await self._blobs.delete([incoming.key])
+        except BlobStoreUnavailable as error:
+            log.warning("incoming bytes not removed", key=incoming.key, reason=str(error))
+
+    async def _limited(self, data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        left = self._max_bytes
+        async for chunk in data:
+            left -= len(chunk)
+            if left < 0:
+                raise problems.too_large("file", self._max_bytes)
+            yield chunk
+
+    async def _is_stored(self, incoming: Incoming) -> bool:
+        try:
+            return await self._blobs.size(input_key(incoming.sha256)) == incoming.size_bytes
+        except BlobMissing:
+            return False
+
+
+async def _pieces(data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The same bytes in pieces of a size that the blob store and the digest take with little ado."""
+    pending = bytearray()
+    async for chunk in data:
+        pending += chunk
+        if len(pending) >= CHUNK_BYTES:
+            yield bytes(pending)
+            pending.clear()
+    if pending:
+        yield bytes(pending)

@@ -1,0 +1,82 @@
+"""What the routes work with: opened when the service starts, closed when it ends."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, FastAPI, Request
+from redis.asyncio import Redis
+
+from services.api.dispatcher import Dispatcher
+from services.api.ingest import Ingest
+from services.api.job_watch import JobWatch
+from shared.blobs import Blobs
+from shared.broker import Publisher, make_app
+from shared.events import EventHub, EventPublisher, connect
+from shared.settings import Settings
+from shared.store.database import Database
+from shared.store.job_views import JobViews
+from shared.store.jobs import Jobs
+from shared.store.uploads import Uploads
+
+_FLUSH_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """One of each, for the process."""
+
+    settings: Settings
+    database: Database
+    blobs: Blobs
+    redis: Redis
+    jobs: Jobs
+    views: JobViews
+    ingest: Ingest
+    dispatcher: Dispatcher
+    events: EventPublisher
+    watch: JobWatch
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Resources]:
+    """The resources. No store needs to be reachable for the service to start."""
+    database = Database.from_settings(settings)
+    blobs = Blobs.from_settings(settings)
+    redis = connect(settings)
+    views = JobViews(database)
+    dispatcher = Dispatcher(Publisher(make_app(settings)))
+    dispatcher.start()
+    try:
+        async with EventHub(redis) as hub, JobWatch(hub, views) as watch:
+            yield Resources(
+                settings=settings,
+                database=database,
+                blobs=blobs,
+                redis=redis,
+                jobs=Jobs(database),
+                views=views,
+                ingest=Ingest(blobs, Uploads(database), max_bytes=settings.max_upload_bytes),
+                dispatcher=dispatcher,
+                events=EventPublisher(redis),
+                watch=watch,
+            )
+    finally:
+        await asyncio.to_thread(dispatcher.close, _FLUSH_SECONDS)
+        await redis.aclose()
+        await database.close()
+
+
+def attach(app: FastAPI, resources: Resources) -> None:
+    """Give the resources to the routes of an app."""
+    app.state.resources = resources
+
+
+async def _of_request(request: Request) -> Resources:
+    resources: Resources = request.app.state.resources
+    return resources
+
+
+InjectedResources = Annotated[Resources, Depends(_of_request)]

@@ -1,0 +1,164 @@
+"""Jobs: accepted, shown, listed, canceled."""
+
+import base64
+import binascii
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
+from sqlalchemy.exc import IntegrityError
+
+from services.api import problems
+from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
+from services.api.documentation import answers, form_body, reference
+from services.api.problems import FieldError, ProblemError
+from services.api.resources import InjectedResources, Resources
+from shared.broker import JobMessage
+from shared.schema.jobs import JobPage, JobRequest, JobSpec, JobStatus, JobView
+from shared.store.records import NewJob
+from shared.telemetry.tracing import current_traceparent
+
+router = APIRouter(prefix="/api/jobs", tags=["jobs"])
+
+_BODY: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {**form_body(with_spec=True), JSON: {"schema": reference(JobRequest)}},
+    }
+}
+_LOCATION = {
+    "description": "The job is accepted, and durable.",
+    "headers": {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}},
+}
+
+
+@router.post(
+    "",
+    status_code=202,
+    responses=answers(400, 413, 415, 422, 500, 503, s202=_LOCATION),
+    openapi_extra=_BODY,
+)
+async def create_job(request: Request, response: Response, resources: InjectedResources) -> JobView:
+    """Submit a job: a form with the file and the spec, or JSON that names an earlier upload.
+
+    The answer comes when the job is durable, and does not wait for a worker. An upload that does not exist is a wrong
+    value of the request (422, pointer `#/input/id`), not a wrong address.
+    """
+    kind = media_type(request)
+    if kind == FORM:
+        view = await _create_from_form(request, resources)
+    elif kind == JSON:
+        view = await _create_from_json(request, resources)
+    else:
+        raise problems.unsupported_media_type(FORM, JSON)
+    response.headers["Location"] = f"{router.prefix}/{view.id}"
+    return view
+
+
+@router.get("", responses=answers(422, 500, 503))
+async def list_jobs(
+    resources: InjectedResources,
+    status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
+    cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.", max_length=64)] = None,
+    limit: Annotated[int, Query(description="Jobs a page.", ge=1, le=200)] = 50,
+) -> JobPage:
+    """List jobs, the newest first. Jobs that are made meanwhile do not move the pages."""
+    # One more than is shown says whether there is a next page.
+    found = await resources.views.page(status=status, before=_position(cursor), limit=limit + 1)
+    shown = found[:limit]
+    return JobPage(jobs=tuple(shown), next_cursor=_cursor(shown[-1].id) if len(found) > limit else None)
+
+
+@router.get("/{job_id}", responses=answers(404, 422, 500, 503))
+async def get_job(job_id: UUID, resources: InjectedResources) -> JobView:
+    """Show a job: its status, progress and attempts; once it has ended, its results and artifacts."""
+    view = await resources.views.get(job_id)
+    if view is None:
+        raise problems.job_not_found(job_id)
+    return view
+
+
+@router.post("/{job_id}/cancel", status_code=202, responses=answers(404, 409, 422, 500, 503))
+async def cancel_job(job_id: UUID, resources: InjectedResources, afterwards: BackgroundTasks) -> JobView:
+    """Cancel a job. One that waits is canceled at once; a worker stops within seconds, watch `status` for it."""
+    event = await resources.jobs.cancel(job_id)
+    view = await resources.views.get(job_id)
+    if view is None:
+        raise problems.job_not_found(job_id)
+    if event is None:
+        raise ProblemError(
+            409,
+            "job-ended",
+            "The job has ended",
+            f"The job has {view.status}; only a job that has not ended can be canceled.",
+        )
+    # Followers hear of it after the answer is sent, which does not wait for Redis.
+    afterwards.add_task(resources.events.publish, event)
+    return view
+
+
+async def _create_from_form(request: Request, resources: Resources) -> JobView:
+    async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
+        spec = validated(JobSpec, form.spec or b"", within=[SPEC_PART])
+        upload = await resources.ingest.accept(form.file, form.filename)
+    return await _create(resources, spec, upload.id)
+
+
+async def _create_from_json(request: Request, resources: Resources) -> JobView:
+    job = await read_json(request, JobRequest, limit=resources.settings.max_spec_bytes)
+    spec = JobSpec.model_construct(operations=job.operations, priority=job.priority)
+    try:
+        return await _create(resources, spec, job.input.id)
+    except IntegrityError:
+        detail = f"There is no upload {job.input.id}; send the file to /api/uploads first."
+        raise problems.invalid([FieldError.at("body", ["input", "id"], detail)]) from None
+
+
+async def _create(resources: Resources, spec: JobSpec, upload_id: UUID) -> JobView:
+    queue = str(spec.priority)
+    max_attempts = resources.settings.max_attempts
+    # The trace of this request, where there is one, goes on in the worker.
+    traceparent = current_traceparent()
+    new = await resources.jobs.create(
+        spec, upload_id=upload_id, queue=queue, max_attempts=max_attempts, traceparent=traceparent
+    )
+    resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))
+    return _first_view(new, spec, max_attempts)
+
+
+def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
+    """The job before anything has happened to it."""
+    return JobView(
+        id=new.job_id,
+        status=new.event.status,
+        progress=new.event.progress,
+        error_code=None,
+        error_message=None,
+        poisoned=False,
+        cancel_requested=False,
+        priority=spec.priority,
+        operations=spec.operations,
+        input=new.input,
+        attempts=(),
+        max_attempts=max_attempts,
+        results={},
+        artifacts=(),
+        created_at=new.created_at,
+        started_at=None,
+        finished_at=None,
+        not_before=None,
+    )
+
+
+def _cursor(last: UUID) -> str:
+    return base64.urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
+
+
+def _position(cursor: str | None) -> UUID | None:
+    if cursor is None:
+        return None
+    try:
+        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
+    except (binascii.Error, ValueError):
+        detail = "This is no cursor; give back the `next_cursor` of the page before as it is."
+        raise problems.invalid([FieldError.at("query", ["cursor"], detail)]) from None

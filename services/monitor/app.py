@@ -1,0 +1,148 @@
+"""The monitor's HTTP side, and its tasks in the background."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from fastapi import FastAPI, Request, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
+from prometheus_client.exposition import choose_encoder
+
+from services.monitor.connections import Connections, connections
+from services.monitor.duties import Duty
+from services.monitor.duties.due_retries import DueRetries
+from services.monitor.duties.expired_leases import ExpiredLeases
+from services.monitor.duties.finished_totals import FinishedTotals
+from services.monitor.duties.silent_workers import SilentWorkers
+from services.monitor.duties.undispatched_jobs import UndispatchedJobs
+from services.monitor.exposition import Exposition
+from services.monitor.messages import Messages
+from services.monitor.reconciler import LEADERSHIP, Reconciler, ReconcilerMetrics, holder_name
+from services.monitor.watch import DatabaseLook, RedisLook, Watch
+from shared.events import EventPublisher
+from shared.settings import Settings
+from shared.store.backlog import Backlog
+from shared.store.finished import Finished
+from shared.store.jobs import Jobs
+from shared.store.leadership import Leadership
+from shared.store.workers import Workers
+
+
+class Monitor:
+    """The parts of one monitor, wired to its connections."""
+
+    def __init__(self, settings: Settings, opened: Connections) -> None:
+        self.registry = CollectorRegistry()
+        for collector in (ProcessCollector, PlatformCollector, GCCollector):
+            collector(registry=self.registry)
+        backlog, messages = Backlog(opened.database), Messages(opened.redis)
+        self.database = Watch(
+            "database",
+            DatabaseLook(
+                backlog,
+                Finished(opened.database),
+                Workers(opened.database),
+                grace_seconds=settings.undispatched_grace_seconds,
+                # As for a job's lease: so long may a worker be silent.
+                silent_after_seconds=settings.lease_seconds,
+            ),
+        )
+        self.redis = Watch("redis", RedisLook(messages))
+        self.registry.register(Exposition(self.database, self.redis))
+        duties = _duties(settings, opened, backlog, messages)
+        self.reconciler = Reconciler(
+            Leadership(
+                opened.database, name=LEADERSHIP, holder=holder_name(), lease_seconds=settings.leadership_seconds
+            ),
+            duties,
+            ReconcilerMetrics(self.registry, duties),
+            interval_seconds=settings.reconcile_interval_seconds,
+            leadership_seconds=settings.leadership_seconds,
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Its tasks run in the background."""
+        self._tasks = [
+            asyncio.create_task(self.database.run(), name="database watch"),
+            asyncio.create_task(self.redis.run(), name="redis watch"),
+            asyncio.create_task(self.reconciler.run(), name="reconciler"),
+        ]
+        try:
+            yield
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            for task in self._tasks:
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    @property
+    def lives(self) -> bool:
+        """Whether every task runs; the stores do not matter."""
+        return not any(task.done() for task in self._tasks)
+
+    @property
+    def stores_away(self) -> Sequence[str]:
+        """The stores that did not answer when they were last asked."""
+        is_up = {"database": self.database.is_up, "redis": self.redis.is_up}
+        return [store for store, up in is_up.items() if not up]
+
+
+def _duties(settings: Settings, opened: Connections, backlog: Backlog, messages: Messages) -> Sequence[Duty]:
+    jobs, batch = Jobs(opened.database), settings.reconcile_batch
+    return (
+        ExpiredLeases(backlog, jobs, opened.publisher, EventPublisher(opened.redis), batch=batch),
+        DueRetries(jobs, opened.publisher, batch=batch),
+        UndispatchedJobs(
+            backlog,
+            jobs,
+            messages,
+            opened.publisher,
+            grace_seconds=settings.undispatched_grace_seconds,
+            batch=batch,
+        ),
+        FinishedTotals(Finished(opened.database)),
+        SilentWorkers(Workers(opened.database), batch=batch),
+    )
+
+
+def make_app(settings: Settings) -> FastAPI:
+    """The application; it connects to the stores when it starts, and starts also while they are away."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with connections(settings) as opened:
+            monitor = Monitor(settings, opened)
+            app.state.monitor = monitor
+            async with monitor.running():
+                yield
+
+    app = FastAPI(title="Wavemill monitor", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        """What the monitor knows, in Prometheus's text format or in OpenMetrics, as the client prefers."""
+        encode, media_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(_monitor(request).registry), media_type=media_type)
+
+    @app.get("/healthz")
+    async def healthz(request: Request) -> JSONResponse:
+        """Whether the process works; no store is asked."""
+        lives = _monitor(request).lives
+        return JSONResponse({"status": "ok" if lives else "a background task has ended"}, 200 if lives else 503)
+
+    @app.get("/readyz")
+    async def readyz(request: Request) -> JSONResponse:
+        """Whether the stores answer."""
+        away = _monitor(request).stores_away
+        return JSONResponse({"status": "no answer" if away else "ok", "away": list(away)}, 503 if away else 200)
+
+    return app
+
+
+def _monitor(request: Request) -> Monitor:
+    monitor: Monitor = request.app.state.monitor
+    return monitor

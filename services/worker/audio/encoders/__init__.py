@@ -1,0 +1,25 @@
+"""Encoders: one interface, one module for each backend; which serves a format was measured.
+
+MP3 goes to lameenc, because the LAME in PyAV's wheel takes three times as long; the rest to FFmpeg's libraries.
+"""
+
+from pathlib import Path
+
+from services.worker.audio.encoders.base import Encoder
+from services.worker.audio.encoders.libav import LibavEncoder
+from services.worker.audio.encoders.mp3 import Mp3Encoder
+from services.worker.audio.encoders.plan import EXTENSIONS, MEDIA_TYPES, Plan, plan_encoding
+from shared.schema.operations import AudioFormat
+
+__all__ = ["EXTENSIONS", "MEDIA_TYPES", "Encoder", "Plan", "open_encoder", "plan_encoding"]
+
+
+def open_encoder(path: Path, plan: Plan, *, dither: bool) -> Encoder:
+    """The encoder for a plan. `dither`: the samples have more bits than the plan's integers hold.
+
+    Raises:
+        OSError: the file cannot be created.
+    """
+    if plan.format is AudioFormat.MP3:
+        return Mp3Encoder(path, plan)
+    return LibavEncoder(path, plan, dither=dither)

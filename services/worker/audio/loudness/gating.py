@@ -1,0 +1,110 @@
+"""From the power of 10 ms steps to integrated loudness, momentary and short-term maxima, and loudness range."""
+
+import math
+from array import array
+
+import numpy as np
+from numpy.typing import NDArray
+
+STEPS_A_SECOND = 100
+_MOMENTARY_STEPS = 40
+_SHORT_TERM_STEPS = 300
+# A gating block starts every 100 ms (75 % overlap), and so does a value of the range.
+_GATING_HOP = 10
+_ABSOLUTE_GATE_LUFS = -70.0
+_INTEGRATED_GATE_LU = -10.0
+_RANGE_GATE_LU = -20.0
+_RANGE_PERCENTILES = (0.10, 0.95)
+
+# BS.1770-4, formula 2: the 0.691 takes back the gain of the weighting filter at 1 kHz.
+_OFFSET_DB = -0.691
+
+
+def to_lufs(power: float) -> float:
+    """Loudness of a weighted mean square, LUFS."""
+    return _OFFSET_DB + 10 * math.log10(power) if power > 0 else -math.inf
+
+
+def to_power(lufs: float) -> float:
+    """Weighted mean square of a loudness."""
+    return float(10 ** ((lufs - _OFFSET_DB) / 10))
+
+
+class Gating:
+    """Takes the weighted mean square of consecutive 10 ms steps, and keeps 16 bytes for each 100 ms."""
+
+    def __init__(self) -> None:
+        self._recent: NDArray[np.float64] = np.empty(0)
+        self._steps = 0
+        self._blocks = array("d")
+        self._short_terms = array("d")
+        self._momentary_max = self._short_term_max = 0.0
+
+    def add(self, powers: NDArray[np.float64]) -> None:
+        """Take in steps, shape (steps,)."""
+        recent = np.concatenate((self._recent, powers))
+        first = self._steps - len(self._recent)
+        sums = np.concatenate(((0.0,), np.cumsum(recent)))
+        new = len(powers)
+        momentary = _windows(sums, _MOMENTARY_STEPS, new)
+        short_term = _windows(sums, _SHORT_TERM_STEPS, new)
+        end = first + len(recent)
+        if len(momentary):
+            self._momentary_max = max(self._momentary_max, float(momentary.max()))
+            self._blocks.frombytes(_on_hop(momentary, end, _MOMENTARY_STEPS).tobytes())
+        if len(short_term):
+            self._short_term_max = max(self._short_term_max, float(short_term.max()))
+            self._short_terms.frombytes(_on_hop(short_term, end, _SHORT_TERM_STEPS).tobytes())
+        self._steps = end
+        self._recent = recent[-(_SHORT_TERM_STEPS - 1) :]
+
+    @property
+    def has_blocks(self) -> bool:
+        """Whether there was a whole gating block of 400 ms."""
+        return len(self._blocks) > 0
+
+    def integrated_lufs(self) -> float | None:
+        """Gated integrated loudness (BS.1770-4), or None where every block is below the absolute gate.
+
+        Audio shorter than one gating block of 400 ms, about which the standard says nothing, is one block.
+        """
+        blocks = np.frombuffer(self._blocks) if self._blocks else self._recent.mean(keepdims=True)
+        loud = blocks[blocks > to_power(_ABSOLUTE_GATE_LUFS)]
+        if not len(loud):
+            return None
+        gate = float(loud.mean()) * 10 ** (_INTEGRATED_GATE_LU / 10)
+        return to_lufs(float(loud[loud > gate].mean()))
+
+    def range_lu(self) -> float:
+        """Loudness range (Tech 3342), 0 for audio of less than 3 s."""
+        values = np.frombuffer(self._short_terms) if self._short_terms else np.empty(0)
+        loud = values[values > to_power(_ABSOLUTE_GATE_LUFS)]
+        if not len(loud):
+            return 0.0
+        gated = np.sort(loud[loud > float(loud.mean()) * 10 ** (_RANGE_GATE_LU / 10)])
+        low, high = (gated[math.floor((len(gated) - 1) * share + 0.5)] for share in _RANGE_PERCENTILES)
+        return to_lufs(float(high)) - to_lufs(float(low))
+
+    def momentary_max_lufs(self) -> float | None:
+        """Loudest 400 ms, in steps of 10 ms; None for silence and for less than 400 ms."""
+        return to_lufs(self._momentary_max) if self._momentary_max > 0 else None
+
+    def short_term_max_lufs(self) -> float | None:
+        """Loudest 3 s, in steps of 10 ms; None for silence and for less than 3 s."""
+        return to_lufs(self._short_term_max) if self._short_term_max > 0 else None
+
+
+def _windows(sums: NDArray[np.float64], length: int, new: int) -> NDArray[np.float64]:
+    """Mean power of each window of `length` steps that ends with one of the last `new` steps."""
+    count = min(new, len(sums) - length)
+    if count <= 0:
+        return np.empty(0)
+    ends = len(sums) - count
+    # A difference of sums may fall below zero by rounding after something very loud.
+    return np.maximum(sums[ends:] - sums[ends - length : len(sums) - length], 0.0) / length
+
+
+def _on_hop(windows: NDArray[np.float64], end: int, length: int) -> NDArray[np.float64]:
+    """Those of consecutive windows, the last ending at step `end`, that start at a multiple of the hop."""
+    first_start = end - len(windows) + 1 - length
+    return windows[-first_start % _GATING_HOP :: _GATING_HOP]

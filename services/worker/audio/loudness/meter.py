@@ -1,0 +1,82 @@
+"""One loudness measurement: fed with blocks, asked at the end."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.worker.audio.loudness.gating import STEPS_A_SECOND, Gating
+from services.worker.audio.loudness.true_peak import TruePeak
+from services.worker.audio.loudness.weighting import KWeighting, channel_weights
+from services.worker.audio.pcm import Pcm, Samples
+
+# What is weighted at once: in float64 and stereo half a megabyte, which stays in the cache between the steps.
+_PIECE_FRAMES = 32_768
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Loudness in LUFS and LU, peaks in dBTP and dBFS; None where silence or shortness leaves nothing to measure."""
+
+    integrated_lufs: float | None
+    range_lu: float
+    momentary_max_lufs: float | None
+    short_term_max_lufs: float | None
+    true_peak_dbtp: float | None
+    sample_peak_dbfs: float | None
+
+
+class LoudnessMeter:
+    """Integrated loudness, range, maxima and peaks of a stream of blocks."""
+
+    def __init__(self, pcm: Pcm) -> None:
+        self._step = max(1, round(pcm.sample_rate / STEPS_A_SECOND))
+        self._weights = channel_weights(pcm.channels)
+        self._filter = KWeighting(pcm.sample_rate, len(pcm.channels))
+        self._gating = Gating()
+        self._peak = TruePeak(pcm.sample_rate, len(pcm.channels))
+        self._rest: NDArray[np.float64] = np.empty((len(pcm.channels), 0))
+
+    def add(self, samples: Samples) -> None:
+        """Take in a block, shape (channels, frames)."""
+        self._peak.add(samples)
+        for start in range(0, samples.shape[1], _PIECE_FRAMES):
+            self._add_power(samples[:, start : start + _PIECE_FRAMES])
+
+    def _add_power(self, samples: Samples) -> None:
+        weighted = self._filter.filter(samples)
+        if self._rest.shape[1]:
+            weighted = np.concatenate((self._rest, weighted), axis=1)
+        whole = weighted.shape[1] // self._step * self._step
+        self._rest = weighted[:, whole:].copy()
+        if whole:
+            self._gating.add(self._powers(weighted[:, :whole], self._step))
+
+    def finish(self) -> None:
+        """There is no more."""
+        self._peak.finish()
+        if not self._gating.has_blocks and (rest := self._rest).shape[1]:
+            self._gating.add(self._powers(rest, rest.shape[1]))
+
+    def measurement(self) -> Measurement:
+        """The measurement of all that was added, once it is finished."""
+        gating = self._gating
+        return Measurement(
+            gating.integrated_lufs(),
+            gating.range_lu(),
+            gating.momentary_max_lufs(),
+            gating.short_term_max_lufs(),
+            decibels(self._peak.true_peak),
+            decibels(self._peak.sample_peak),
+        )
+
+    def _powers(self, weighted: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+        steps = weighted.reshape(len(weighted), -1, step)
+        powers: NDArray[np.float64] = self._weights @ np.einsum("csi,csi->cs", steps, steps) / step
+        return powers
+
+
+def decibels(amplitude: float) -> float | None:
+    """20 log10 of a linear amplitude; None for none."""
+    return 20 * math.log10(amplitude) if amplitude > 0 else None

@@ -1,0 +1,54 @@
+"""What decoded audio is, between the decoder and everything that reads it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+Samples: TypeAlias = NDArray[np.float32]
+"""Shape (channels, frames), C-contiguous or a slice along frames of such an array; full scale is 1.0."""
+
+PLANES_PYAV_CAN_COUNT = 8
+"""PyAV looks for a null pointer behind the last plane, and with 8 planes reads past the end of FFmpeg's array: a
+planar frame must have fewer. Packed frames have one plane."""
+
+BLOCK_FRAMES = 131_072
+"""Frames a block: 3 s at 44.1 kHz, 1 MB in stereo, so that a block stays in the L2 cache while it is measured."""
+
+
+class Resolution(StrEnum):
+    """What the decoder's values were before they became float32. INT16 and INT24 are held exactly."""
+
+    INT16 = "int16"
+    INT24 = "int24"
+    FLOAT = "float"
+    LOSSY = "lossy"
+
+
+@dataclass(frozen=True)
+class Pcm:
+    """The shape of a stream of blocks.
+
+    Attributes:
+        sample_rate: Hz.
+        channels: FFmpeg's short names in order, as in ("FL", "FR").
+        resolution: see Resolution.
+    """
+
+    sample_rate: int
+    channels: tuple[str, ...]
+    resolution: Resolution
+
+
+class Block(NamedTuple):
+    """Some seconds of audio.
+
+    Attributes:
+        samples: shape (channels, frames).
+        position: how much of the input has been read, 0 to 1.
+    """
+
+    samples: Samples
+    position: float

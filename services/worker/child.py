@@ -1,0 +1,80 @@
+"""What a worker's child process has for its whole life: one event loop, and one connection pool on it.
+
+Both are made after the fork: a connection never crosses a fork or a loop.
+"""
+
+import asyncio
+import os
+from uuid import UUID
+
+from services.worker import address_space
+from services.worker.attempt import AttemptRunner
+from services.worker.ending import Ending
+from services.worker.materials import Materials
+from shared.blobs import Blobs
+from shared.broker import Publisher, make_app
+from shared.events import EventPublisher, connect
+from shared.settings import Settings, settings
+from shared.store.database import Database
+from shared.store.jobs import Jobs
+from shared.telemetry.tracing import configure_tracing
+
+
+class Child:
+    """The child of this process."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.pid = os.getpid()
+        self._runner = asyncio.Runner()
+        self._tracing = configure_tracing("worker", settings)
+        self._database = Database.from_settings(settings)
+        self._redis = connect(settings)
+        self._publisher = Publisher(make_app(settings))
+        jobs = Jobs(self._database)
+        self._attempts = AttemptRunner(
+            settings=settings,
+            jobs=jobs,
+            materials=Materials(Blobs.from_settings(settings), settings.scratch_dir),
+            events=EventPublisher(self._redis),
+            ending=Ending(jobs=jobs, publisher=self._publisher, settings=settings),
+        )
+
+    def run(self, job_id: str, *, traceparent: str | None) -> str:
+        """Run one attempt at a job, and say what became of it."""
+        return self._runner.run(self._attempts.run(UUID(job_id), traceparent=traceparent))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._runner.run(self._close())
+        self._runner.close()
+        self._publisher.close()
+        if self._tracing is not None:
+            self._tracing.shutdown()
+
+    async def _close(self) -> None:
+        await self._database.close()
+        await self._redis.aclose()
+
+
+_child: Child | None = None
+
+
+def start() -> None:
+    """Make this process's child. Celery calls it after the fork."""
+    global _child  # noqa: PLW0603 - a process has one, and Celery's signal has nowhere else to keep it
+    address_space.limit(settings().worker_address_space_mib)
+    _child = Child(settings())
+
+
+def current() -> Child:
+    """The child of this process, made now where Celery's pool announces no process (`--pool solo`)."""
+    global _child  # noqa: PLW0603 - see start
+    if _child is None or _child.pid != os.getpid():
+        _child = Child(settings())
+    return _child
+
+
+def stop() -> None:
+    """Close the child of this process."""
+    if _child is not None and _child.pid == os.getpid():
+        _child.close()

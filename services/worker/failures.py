@@ -1,0 +1,71 @@
+"""Why an attempt failed, in words for the user, and whether another attempt can help.
+
+The file's faults are for ever; the environment's pass: those are retried.
+"""
+
+import random
+from dataclasses import dataclass
+
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from services.worker.audio.errors import AudioError
+from shared.blobs import BlobMissing, BlobStoreUnavailable
+from shared.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A reason with a stable code, and a sentence for the user."""
+
+    code: str
+    message: str
+    is_transient: bool = False
+    needs_traceback: bool = False
+
+
+TIME_LIMIT = Failure("time_limit", "The job took longer than a job may take, and was stopped.")
+_INTERNAL = Failure(
+    "internal_error",
+    "Wavemill itself made a mistake on this job. The worker's log has the details, under the job's id.",
+    needs_traceback=True,
+)
+_STORAGE = Failure("storage_unavailable", "The storage of inputs and results could not be used.", is_transient=True)
+_STORE = Failure(
+    "store_unavailable", "A part of Wavemill that keeps its records could not be reached.", is_transient=True
+)
+_CONNECTION = Failure("connection_failed", "A connection within Wavemill broke off.", is_transient=True)
+_TIMEOUT = Failure("timed_out", "A part of Wavemill did not answer in time.", is_transient=True)
+_ENVIRONMENT = Failure("io_error", "The worker could not read or write its files.", is_transient=True)
+_MEMORY = Failure("out_of_memory", "The job needed more memory than a worker may use.")
+_INPUT_GONE = Failure("input_missing", "The input is no longer stored; send it again.")
+
+# The first row that fits counts: the narrow ones stand above the wide ones.
+_TABLE: tuple[tuple[type[BaseException], Failure], ...] = (
+    (BlobMissing, _INPUT_GONE),
+    (BlobStoreUnavailable, _STORAGE),
+    (DBAPIError, _STORE),
+    (PoolTimeoutError, _STORE),
+    (RedisError, _STORE),
+    (ConnectionError, _CONNECTION),
+    (TimeoutError, _TIMEOUT),
+    (OSError, _ENVIRONMENT),
+    (MemoryError, _MEMORY),
+)
+
+
+def classify(error: BaseException) -> Failure:
+    """What to tell the user of an error, and whether to try again."""
+    if isinstance(error, AudioError):
+        return Failure(error.code, str(error))
+    return next((failure for kind, failure in _TABLE if isinstance(error, kind)), _INTERNAL)
+
+
+def backoff_seconds(attempts_spent: int, settings: Settings) -> float:
+    """How long to wait after so many attempts: exponential, with full jitter, bounded.
+
+    Source: "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    """
+    ceiling = settings.retry_backoff_base_seconds * 2.0 ** (attempts_spent - 1)
+    return random.uniform(0.0, min(ceiling, settings.retry_backoff_max_seconds))

@@ -1,0 +1,89 @@
+"""While an attempt runs: renew its lease, tell its progress, and hear of a cancel."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import structlog
+
+from services.worker.failures import classify
+from services.worker.interruption import Interruption, Reason
+from shared.events import EventPublisher
+from shared.schema.events import JobEvent
+from shared.settings import Settings
+from shared.store.jobs import Jobs
+from shared.store.records import Claim, LeaseLost
+
+log = structlog.get_logger()
+
+
+class Progress:
+    """How much of the work is done, 0 to 1; set by the engine's thread, read by the loop's."""
+
+    def __init__(self) -> None:
+        self.fraction = 0.0
+
+    def set(self, fraction: float) -> None:
+        """Move forward; never back."""
+        self.fraction = max(self.fraction, min(fraction, 1.0))
+
+
+class Heartbeat:
+    """The heartbeat of one attempt."""
+
+    def __init__(self, *, jobs: Jobs, events: EventPublisher, settings: Settings) -> None:
+        self._jobs = jobs
+        self._events = events
+        self._settings = settings
+
+    @asynccontextmanager
+    async def beating(self, claim: Claim, progress: Progress, interruption: Interruption) -> AsyncIterator[None]:
+        """Beat while the block runs."""
+        tasks = [
+            asyncio.create_task(self._renew(claim, progress, interruption), name="lease"),
+            asyncio.create_task(self._tell(claim, progress), name="progress"),
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+
+    async def _renew(self, claim: Claim, progress: Progress, interruption: Interruption) -> None:
+        while True:
+            await asyncio.sleep(self._settings.heartbeat_seconds)
+            try:
+                cancel_requested = await self._jobs.heartbeat(
+                    claim.lease, progress=progress.fraction, lease_seconds=self._settings.lease_seconds
+                )
+            except LeaseLost:
+                interruption.set(Reason.LEASE_LOST)
+                return
+            except Exception as error:
+                # The store may come back before the lease runs out: the next beat tells.
+                if not classify(error).is_transient:
+                    raise
+                log.warning("heartbeat failed", reason=type(error).__name__)
+                continue
+            if cancel_requested:
+                interruption.set(Reason.CANCELED)
+
+    async def _tell(self, claim: Claim, progress: Progress) -> None:
+        told = 0.0
+        while True:
+            # Twice for each second, so that a client sees a change at least every second.
+            await asyncio.sleep(0.5)
+            if progress.fraction > told:
+                told = progress.fraction
+                await self._events.publish(
+                    JobEvent(
+                        type="progress",
+                        job_id=claim.lease.job_id,
+                        version=claim.event.version,
+                        status=claim.event.status,
+                        progress=told,
+                        attempt=claim.lease.attempt,
+                    )
+                )

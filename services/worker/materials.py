@@ -1,0 +1,67 @@
+"""The input of an attempt and what it made: to and from the blob store."""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from services.worker.audio.engine import Artifact
+from shared.blobs import Blobs, artifact_key, input_key
+from shared.store.records import Claim, Lease, NewArtifact
+
+
+class Materials:
+    """Fetches inputs and stores artifacts."""
+
+    def __init__(self, blobs: Blobs, scratch_dir: Path | None) -> None:
+        self._blobs = blobs
+        self._scratch_dir = scratch_dir
+
+    @asynccontextmanager
+    async def scratch(self) -> AsyncIterator[Path]:
+        """A folder that is gone afterwards."""
+        # Deleting gigabytes takes its time: not on the loop, where the heartbeat is.
+        folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="wavemill-", dir=self._scratch_dir)
+        try:
+            yield Path(folder.name)
+        finally:
+            await asyncio.to_thread(folder.cleanup)
+
+    async def fetch(self, claim: Claim, scratch: Path) -> Path:
+        """The input as a file: where the blob store is a folder, the blob itself, which nobody may write to.
+
+        Raises:
+            BlobMissing: the input is no longer stored.
+            BlobStoreUnavailable: the store failed.
+        """
+        key = input_key(claim.input_sha256)
+        path = self._blobs.local_path(key)
+        if path is not None:
+            await self._blobs.size(key)
+            return path
+        path = scratch / "input"
+        with path.open("wb") as file:
+            async for piece in self._blobs.stream(key):
+                await asyncio.to_thread(file.write, piece)
+        return path
+
+    async def store(self, lease: Lease, artifacts: Sequence[Artifact]) -> list[NewArtifact]:
+        """Put the artifacts under the attempt's own prefix; nobody sees them before the job has succeeded.
+
+        Raises:
+            BlobStoreUnavailable: the store failed.
+        """
+        return [await self._store(lease, artifact) for artifact in artifacts]
+
+    async def _store(self, lease: Lease, artifact: Artifact) -> NewArtifact:
+        key = artifact_key(lease.job_id, lease.attempt, artifact.name)
+        sha256 = await asyncio.to_thread(_sha256, artifact.path)
+        await self._blobs.put_file(key, artifact.path)
+        return NewArtifact(artifact.name, key, artifact.media_type, artifact.path.stat().st_size, sha256)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,145 @@
+"""The worker's parent process says that it lives, and gives up the leases of this host's dead processes.
+
+Health without `inspect ping`, which costs seconds of processor time and fails while the worker is busy: a file that
+the main loop touches every second, and a row in the store.
+"""
+
+import asyncio
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import structlog
+from celery import bootsteps
+
+from services.worker import identity
+from services.worker.failures import classify
+from shared.broker import JobMessage, Publisher, make_app
+from shared.events import EventPublisher, connect
+from shared.settings import Settings, settings
+from shared.store.backlog import Backlog
+from shared.store.database import Database
+from shared.store.jobs import Jobs
+from shared.store.workers import Workers
+
+log = structlog.get_logger()
+
+_ROW_EVERY_SECONDS = 5.0
+_ORPHANS_EVERY_SECONDS = 1.0
+# The main loop turns every second; a loop that has not turned for so long hangs.
+_LOOP_SILENT_SECONDS = 10.0
+
+
+class PresenceStep(bootsteps.StartStopStep):
+    """Starts and stops the worker's presence with the worker."""
+
+    requires = ("celery.worker.components:Timer", "celery.worker.components:Pool")
+
+    def __init__(self, worker: Any, **_: Any) -> None:
+        self._presence: Presence | None = None
+        self._timer: Any = None
+
+    def start(self, parent: Any) -> None:
+        """Begin, once the timer of the main loop is there."""
+        worker = parent
+        self._presence = Presence(
+            name=worker.hostname,
+            queues=list(worker.app.amqp.queues.consume_from),
+            concurrency=worker.concurrency,
+            settings=settings(),
+        )
+        self._timer = worker.timer.call_repeatedly(1.0, self._presence.touch)
+        self._presence.start()
+
+    def stop(self, parent: Any) -> None:
+        """Leave in order."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._presence is not None:
+            self._presence.stop()
+
+    def terminate(self, parent: Any) -> None:
+        """Leave in order, also when the rest does not."""
+        self.stop(parent)
+
+
+class Presence:
+    """A thread with an event loop of its own: the main loop is Celery's."""
+
+    def __init__(self, *, name: str, queues: list[str], concurrency: int, settings: Settings) -> None:
+        self._name = name
+        self._queues = queues
+        self._concurrency = concurrency
+        self._settings = settings
+        self._touched = time.monotonic()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._live()), name="presence", daemon=True)
+
+    def start(self) -> None:
+        """Begin to live."""
+        self.touch()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say goodbye, and wait for that a little."""
+        self._stopping.set()
+        self._thread.join(timeout=5.0)
+
+    def touch(self) -> None:
+        """The main loop turns."""
+        self._touched = time.monotonic()
+        if self._settings.worker_heartbeat_file is not None:
+            Path(self._settings.worker_heartbeat_file).touch()
+
+    async def _live(self) -> None:
+        database = Database.from_settings(self._settings)
+        redis = connect(self._settings)
+        publisher = Publisher(make_app(self._settings))
+        workers = Workers(database)
+        orphans = Orphans(Backlog(database), Jobs(database), EventPublisher(redis), publisher)
+        row_due = time.monotonic()
+        try:
+            while not self._stopping.is_set():
+                try:
+                    if time.monotonic() >= row_due and self._loop_turns():
+                        row_due = time.monotonic() + _ROW_EVERY_SECONDS
+                        await workers.beat(name=self._name, queues=self._queues, concurrency=self._concurrency)
+                    await orphans.give_up()
+                except Exception as error:
+                    if not classify(error).is_transient:
+                        raise
+                    log.warning("presence: the store is away", reason=type(error).__name__)
+                await asyncio.to_thread(self._stopping.wait, _ORPHANS_EVERY_SECONDS)
+            await workers.leave(self._name)
+        finally:
+            await database.close()
+            await redis.aclose()
+            publisher.close()
+
+    def _loop_turns(self) -> bool:
+        return time.monotonic() - self._touched < _LOOP_SILENT_SECONDS
+
+
+class Orphans:
+    """Running jobs of this host whose process has died: they need not wait for their lease to run out."""
+
+    def __init__(self, backlog: Backlog, jobs: Jobs, events: EventPublisher, publisher: Publisher) -> None:
+        self._backlog = backlog
+        self._jobs = jobs
+        self._events = events
+        self._publisher = publisher
+
+    async def give_up(self) -> None:
+        """Lose each of them, and publish those that are to be tried again."""
+        for holder in await self._backlog.held_by(f"{identity.host()}/"):
+            if not identity.is_gone(holder.worker):
+                continue
+            lost = await self._jobs.lose(holder.lease, only_expired=False)
+            if lost is None:
+                continue
+            event = lost.event
+            log.warning("lost a child", job_id=str(event.job_id), worker=holder.worker, status=event.status)
+            await self._events.publish(event)
+            if lost.is_queued:
+                await self._publisher.offer([JobMessage(event.job_id, lost.queue, lost.traceparent)])

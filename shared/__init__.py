@@ -1,0 +1,1 @@
+"""The contract between the services: schema, store, broker, blobs, events, settings, telemetry."""

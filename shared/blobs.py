@@ -1,0 +1,136 @@
+"""The blob store: a local folder or an S3-compatible bucket, by URL. Inputs are addressed by their content."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+from urllib.parse import unquote, urlsplit
+from uuid import UUID, uuid4
+
+import obstore
+from obstore.exceptions import BaseError, NotFoundError
+from obstore.store import LocalStore, from_url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from obstore.store import ObjectStore
+
+    from shared.settings import Settings
+
+CHUNK_BYTES = 1024 * 1024
+
+
+class BlobMissing(Exception):
+    """There is no such blob."""
+
+
+class BlobStoreUnavailable(OSError):
+    """The blob store cannot be reached, is full or refuses. Another try may succeed."""
+
+
+def incoming_key() -> str:
+    """A place for bytes whose digest is not known yet."""
+    return f"incoming/{uuid4()}"
+
+
+def input_key(sha256: str) -> str:
+    """Where the input of this digest is."""
+    return f"inputs/{sha256[:2]}/{sha256}"
+
+
+def artifact_key(job_id: UUID, attempt: int, name: str) -> str:
+    """Where an attempt puts an artifact: under a prefix of its own, so that attempts never mix."""
+    return f"artifacts/{job_id}/{attempt}/{name}"
+
+
+@contextmanager
+def _errors_of(key: str) -> "Iterator[None]":
+    try:
+        yield
+    except (NotFoundError, FileNotFoundError) as error:
+        raise BlobMissing(key) from error
+    except BaseError as error:
+        raise BlobStoreUnavailable(f"the blob store failed on {key}: {type(error).__name__}") from error
+
+
+class Blobs:
+    """Keys to bytes. Every method raises BlobStoreUnavailable when the store fails."""
+
+    def __init__(self, store: "ObjectStore") -> None:
+        self._store = store
+
+    @classmethod
+    def from_settings(cls, settings: "Settings") -> Self:
+        """The store of the settings' URL; S3 credentials and endpoint come from the AWS_* variables."""
+        url = settings.blobs_url
+        if url.startswith("file://"):
+            return cls(LocalStore(Path(unquote(urlsplit(url).path)), mkdir=True, automatic_cleanup=True))
+        return cls(from_url(url))
+
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> None:
+        """Write a blob of unknown length; it is there whole or not at all."""
+        with _errors_of(key):
+            await obstore.put_async(self._store, key, chunks, chunk_size=8 * CHUNK_BYTES, max_concurrency=2)
+
+    async def put_file(self, key: str, path: Path) -> None:
+        """Write a blob from a file; it is there whole or not at all."""
+        with _errors_of(key):
+            await obstore.put_async(self._store, key, path)
+
+    async def move(self, source: str, target: str) -> None:
+        """Rename a blob over whatever has the target's key.
+
+        Raises:
+            BlobMissing: there is no source.
+        """
+        with _errors_of(source):
+            await obstore.rename_async(self._store, source, target)
+
+    async def size(self, key: str) -> int:
+        """Length in bytes.
+
+        Raises:
+            BlobMissing: there is no such blob.
+        """
+        with _errors_of(key):
+            return (await obstore.head_async(self._store, key))["size"]
+
+    async def stream(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from start to before end, in pieces.
+
+        Raises:
+            BlobMissing: there is no such blob.
+        """
+        with _errors_of(key):
+            if end is not None:
+                found = await obstore.get_async(self._store, key, options={"range": (start, end)})
+            elif start:
+                found = await obstore.get_async(self._store, key, options={"range": {"offset": start}})
+            else:
+                found = await obstore.get_async(self._store, key)
+            pieces = found.stream(min_chunk_size=CHUNK_BYTES)
+            async for piece in pieces:
+                yield bytes(piece)
+
+    def local_path(self, key: str) -> Path | None:
+        """The blob's file, where the store is a folder: nothing needs to be copied then."""
+        if isinstance(self._store, LocalStore) and self._store.prefix is not None:
+            return self._store.prefix / key
+        return None
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        """Delete blobs; those that are not there are passed over."""
+        for key in keys:
+            try:
+                with _errors_of(key):
+                    await obstore.delete_async(self._store, key)
+            except BlobMissing:
+                continue
+
+    async def list(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
+        """Key and size of every blob under a prefix."""
+        with _errors_of(prefix):
+            async for page in obstore.list(self._store, prefix):
+                for found in page:
+                    yield found["path"], found["size"]

@@ -1,0 +1,141 @@
+"""Celery over Redis: the one configuration that every app opening the broker uses, and publishing to it.
+
+A message carries a job's id and its trace context, nothing else: PostgreSQL is the truth.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+import structlog
+from celery import Celery
+from kombu import Queue
+from kombu.exceptions import OperationalError
+
+from shared.schema.jobs import Priority
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+RUN_JOB = "wavemill.run_job"
+JOB_ID_HEADER = "job_id"
+IO_QUEUE = "io"
+SPEECH_QUEUE = "speech"
+MEDIA_QUEUES = tuple(str(priority) for priority in Priority)
+QUEUES = (*MEDIA_QUEUES, IO_QUEUE, SPEECH_QUEUE)
+
+
+class BrokerUnavailable(Exception):
+    """Redis did not take the messages; the reconciler publishes them when it is back."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobMessage:
+    """What is said to the workers of one job."""
+
+    job_id: UUID
+    queue: str
+    traceparent: str | None = None
+
+
+def make_app(settings: Settings) -> Celery:
+    """A Celery app with the whole of the design's configuration."""
+    app = Celery("wavemill", broker=settings.redis_url, backend=settings.redis_url)
+    visibility = {"visibility_timeout": settings.visibility_timeout_seconds}
+    sockets = {
+        "socket_connect_timeout": settings.redis_timeout_seconds,
+        "socket_timeout": settings.redis_timeout_seconds,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+    }
+    app.conf.update(
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        result_accept_content=["json"],
+        timezone="UTC",
+        task_default_queue=Priority.DEFAULT.value,
+        task_queues=[Queue(name) for name in QUEUES],
+        task_create_missing_queues=False,
+        task_time_limit=settings.task_time_limit_seconds,
+        task_soft_time_limit=settings.task_soft_time_limit_seconds,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_track_started=False,
+        result_expires=settings.result_expires_seconds,
+        # The shortest visibility timeout of any client that opens the broker wins for all (celery#5935,
+        # celery#9339), so it stands in all three places, and every app is made here.
+        visibility_timeout=settings.visibility_timeout_seconds,
+        # "priority": queues are asked in the order they are listed, so `high` is served first.
+        broker_transport_options={**visibility, **sockets, "queue_order_strategy": "priority"},
+        result_backend_transport_options={**visibility, "global_keyprefix": "wavemill:"},
+        redis_socket_timeout=settings.redis_timeout_seconds,
+        redis_socket_connect_timeout=settings.redis_timeout_seconds,
+        redis_socket_keepalive=True,
+        broker_connection_timeout=settings.redis_timeout_seconds,
+        broker_connection_retry_on_startup=True,
+        # Workers wait for Redis for as long as it takes; nobody has to restart them.
+        broker_connection_max_retries=None,
+        # A publisher does not wait: what it cannot publish the reconciler will.
+        task_publish_retry=False,
+        worker_concurrency=settings.worker_concurrency,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_max_tasks_per_child=settings.worker_max_tasks_per_child,
+        worker_max_memory_per_child=settings.worker_max_memory_per_child_kib,
+        worker_soft_shutdown_timeout=settings.worker_soft_shutdown_seconds,
+        worker_enable_soft_shutdown_on_idle=False,
+        # How long the parent waits for a result of a child that has died.
+        worker_lost_wait=1.0,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+    )
+    return app
+
+
+class Publisher:
+    """Sends job messages. Blocking: on an event loop, call it in a thread."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def publish(self, messages: Iterable[JobMessage]) -> None:
+        """Send the messages over one connection.
+
+        Raises:
+            BrokerUnavailable: Redis cannot be reached or refuses; some messages may have been sent.
+        """
+        try:
+            with self._app.producer_or_acquire() as producer:
+                for message in messages:
+                    headers = {JOB_ID_HEADER: str(message.job_id)}
+                    if message.traceparent is not None:
+                        headers["traceparent"] = message.traceparent
+                    self._app.send_task(
+                        RUN_JOB,
+                        args=[str(message.job_id)],
+                        queue=message.queue,
+                        headers=headers,
+                        producer=producer,
+                        # The store has the result; for a result in Redis each publishing would subscribe first.
+                        ignore_result=True,
+                    )
+        except (OperationalError, OSError) as error:
+            raise BrokerUnavailable(str(error)) from error
+
+    async def offer(self, messages: Sequence[JobMessage]) -> bool:
+        """Send the messages without holding up the loop. False when Redis does not take them: no harm is done."""
+        try:
+            await asyncio.to_thread(self.publish, messages)
+        except BrokerUnavailable as error:
+            log.warning("messages not published; the reconciler will", messages=len(messages), reason=str(error))
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._app.close()

@@ -1,0 +1,130 @@
+"""Job events over Redis pub/sub. They are news, not the truth: one that is lost is made good from the store."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Self
+from uuid import UUID
+
+import structlog
+from pydantic import ValidationError
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from shared.schema.events import JobEvent
+from shared.settings import Settings
+
+log = structlog.get_logger()
+
+_CHANNEL = "wavemill:job:"
+_RECONNECT_SECONDS = 1.0
+# A listener waits so long for a subscription that is not there yet, then goes on without.
+_SUBSCRIBE_SECONDS = 0.5
+_IDLE_SECONDS = 5.0
+# A listener that falls behind by so many events starts dropping the oldest: it will see a later state anyway.
+_QUEUE_SIZE = 256
+
+
+def connect(settings: Settings) -> "Redis":
+    """A Redis client for the loop that it is first used on."""
+    return Redis.from_url(
+        settings.redis_url,
+        socket_timeout=settings.redis_timeout_seconds,
+        socket_connect_timeout=settings.redis_timeout_seconds,
+        health_check_interval=15,
+        retry=Retry(NoBackoff(), 1),
+    )
+
+
+class EventPublisher:
+    """Tells the news."""
+
+    def __init__(self, redis: "Redis") -> None:
+        self._redis = redis
+
+    async def publish(self, event: JobEvent) -> None:
+        """Tell it to whoever listens. Redis being away is no error: the store knows."""
+        try:
+            await self._redis.publish(f"{_CHANNEL}{event.job_id}", event.model_dump_json())
+        except (RedisError, OSError) as error:
+            log.warning("event not published", job_id=str(event.job_id), reason=type(error).__name__)
+
+
+class EventHub:
+    """Hears the news of all jobs by one subscription, and passes it on to each job's listeners.
+
+    One pattern rather than a channel for each job: one task alone may touch the connection, for redis-py's loses its
+    writer under a second one while it connects again. The pattern is subscribed to while somebody listens.
+    """
+
+    def __init__(self, redis: "Redis") -> None:
+        self._pubsub = redis.pubsub(ignore_subscribe_messages=True)
+        self._listeners: dict[str, set[asyncio.Queue[JobEvent]]] = {}
+        self._wanted = asyncio.Event()
+        self._subscribed = asyncio.Event()
+        self._reader: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        self._reader = asyncio.create_task(self._read(), name="event hub")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._reader is not None:
+            self._reader.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._reader
+        with contextlib.suppress(RedisError, OSError):
+            await self._pubsub.aclose()  # type: ignore[no-untyped-call]
+
+    @asynccontextmanager
+    async def listen(self, job_id: UUID) -> AsyncIterator[asyncio.Queue[JobEvent]]:
+        """A queue of the job's events from now on. While Redis is away it stays empty; poll the store beside it."""
+        channel = f"{_CHANNEL}{job_id}"
+        queue: asyncio.Queue[JobEvent] = asyncio.Queue(_QUEUE_SIZE)
+        listeners = self._listeners.setdefault(channel, set())
+        listeners.add(queue)
+        self._wanted.set()
+        try:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._subscribed.wait(), _SUBSCRIBE_SECONDS)
+            yield queue
+        finally:
+            listeners.discard(queue)
+            if not listeners and self._listeners.get(channel) is listeners:
+                del self._listeners[channel]
+
+    async def _read(self) -> None:
+        while True:
+            try:
+                await self._wanted.wait()
+                if not self._subscribed.is_set():
+                    await self._pubsub.psubscribe(f"{_CHANNEL}*")
+                    self._subscribed.set()
+                message = await self._pubsub.get_message(timeout=_IDLE_SECONDS)
+                if message is not None:
+                    self._pass_on(message["channel"].decode(), message["data"])
+                if not self._listeners:
+                    self._wanted.clear()
+                    self._subscribed.clear()
+                    await self._pubsub.punsubscribe()
+            except (RedisError, OSError) as error:
+                log.warning("event connection lost", reason=type(error).__name__)
+                await asyncio.sleep(_RECONNECT_SECONDS)
+
+    def _pass_on(self, channel: str, data: bytes) -> None:
+        listeners = self._listeners.get(channel)
+        if listeners is None:
+            return
+        try:
+            event = JobEvent.model_validate_json(data)
+        except ValidationError:
+            # Of another version of Wavemill, perhaps. The store knows.
+            log.warning("event not understood", channel=channel)
+            return
+        for queue in listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)

@@ -1,0 +1,28 @@
+"""What is said about a job while it lives, over Redis and to clients as server-sent events."""
+
+from typing import Literal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared.schema.jobs import JobStatus
+
+
+class JobEvent(BaseModel):
+    """A change of a job. Of two events the one with the larger (version, progress) is the later."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: Literal["status", "progress"]
+    job_id: UUID
+    version: int = Field(description="Counts the job's changes of status and attempt.")
+    status: JobStatus
+    progress: float
+    attempt: int
+    error_code: str | None = None
+    error_message: str | None = None
+
+    @property
+    def position(self) -> tuple[int, float]:
+        """Its place in the order of the job's events."""
+        return self.version, self.progress

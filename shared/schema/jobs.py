@@ -1,0 +1,182 @@
+"""A job as clients send it and as they see it."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal, Self
+from urllib.parse import quote
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from shared.schema.operations import AnyOperation, with_names
+from shared.schema.results import AnyResult
+
+MAX_OPERATIONS = 32
+
+
+class JobStatus(StrEnum):
+    """Where a job is in its life; it moves only along the arrows of docs/architecture.md."""
+
+    FETCHING = "fetching"
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the job has ended."""
+        return self in TERMINAL_STATUSES
+
+
+TERMINAL_STATUSES = frozenset({JobStatus.SUCCEEDED, JobStatus.FAILED, JobStatus.CANCELED})
+
+
+class Priority(StrEnum):
+    """Which queue of its kind a job waits in."""
+
+    HIGH = "high"
+    DEFAULT = "default"
+    LOW = "low"
+
+
+class AttemptOutcome(StrEnum):
+    """How one attempt ended."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELED = "canceled"
+    RETRIED = "retried"
+    LOST = "lost"
+    HANDED_BACK = "handed_back"
+
+
+class UploadInput(BaseModel):
+    """An earlier upload, by its id."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    type: Literal["upload"] = "upload"
+    id: UUID = Field(description="The `id` that POST /api/uploads, or a job's `input`, gave.")
+
+
+class JobSpec(BaseModel):
+    """What to do. Each operation has a name of its own after validation."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        frozen=True,
+        json_schema_extra={
+            "example": {"operations": [{"op": "loudness"}, {"op": "transcode", "format": "opus", "bitrate_kbps": 64}]}
+        },
+    )
+
+    operations: tuple[AnyOperation, ...] = Field(min_length=1, max_length=MAX_OPERATIONS)
+    priority: Priority = Priority.DEFAULT
+
+    @model_validator(mode="after")
+    def _name_the_operations(self) -> Self:
+        object.__setattr__(self, "operations", with_names(self.operations))
+        return self
+
+
+class JobRequest(JobSpec):
+    """The JSON body of POST /api/jobs: a spec, and the input that it is for."""
+
+    input: UploadInput
+
+
+class Upload(BaseModel):
+    """Bytes that a client sent. Equal bytes are stored once."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    filename: str | None = Field(description="As the client named it.")
+    size_bytes: int
+    sha256: str = Field(description="Hex digest of the bytes.")
+    created_at: datetime
+
+
+def artifact_path(job_id: UUID, name: str) -> str:
+    """Path of an artifact on the API."""
+    return f"/api/jobs/{job_id}/artifacts/{quote(name)}"
+
+
+class AttemptView(BaseModel):
+    """One attempt at a job."""
+
+    model_config = ConfigDict(frozen=True)
+
+    number: int = Field(description="Counted from 1.")
+    worker: str = Field(description="Node name and process id of the worker's child.")
+    started_at: datetime
+    ended_at: datetime | None
+    outcome: AttemptOutcome | None = Field(description="null while it runs.")
+    error_message: str | None
+    audio_seconds: float | None = Field(description="Length of the audio that was decoded.")
+    cpu_seconds: float | None = Field(description="Processor time, user and system.")
+
+
+class ArtifactView(BaseModel):
+    """A file that the job made."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    url: str = Field(description="Path to fetch it from, relative to the server.")
+
+
+class JobView(BaseModel):
+    """A job, as GET /api/jobs/{job_id} shows it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    status: JobStatus
+    progress: float = Field(ge=0, le=1, description="Part of the work that is done, 0 to 1.")
+    error_code: str | None = Field(description="Stable name of the error; null unless the job failed.")
+    error_message: str | None = Field(description="Why the job failed, in a sentence; null unless it failed.")
+    poisoned: bool = Field(description="Failed because its workers died on it.")
+    cancel_requested: bool
+    priority: Priority
+    operations: tuple[AnyOperation, ...]
+    input: Upload
+    attempts: tuple[AttemptView, ...]
+    max_attempts: int
+    results: dict[str, AnyResult] = Field(description="By the operation's name; empty until the job succeeded.")
+    artifacts: tuple[ArtifactView, ...]
+    created_at: datetime
+    started_at: datetime | None = Field(description="Start of the first attempt.")
+    finished_at: datetime | None
+    not_before: datetime | None = Field(description="When the next attempt is due, while one waits for that.")
+
+
+class JobSummary(BaseModel):
+    """A job in a list."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID
+    status: JobStatus
+    progress: float
+    error_code: str | None
+    error_message: str | None
+    filename: str | None
+    created_at: datetime
+    finished_at: datetime | None
+
+
+class JobPage(BaseModel):
+    """One page of jobs, newest first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    jobs: tuple[JobSummary, ...]
+    next_cursor: Annotated[
+        str | None, Field(description="Give it back as `cursor` for the next page; null at the end.")
+    ]

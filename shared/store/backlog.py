@@ -1,0 +1,113 @@
+"""What waits, what is late and what was lost: the questions of the monitor and of the reconciler."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import func, select, tuple_
+
+from shared.schema.jobs import JobStatus
+from shared.store.database import Database
+from shared.store.records import Holder, JobCount, Lease
+from shared.store.tables import is_delayed, is_running, is_waiting, jobs
+
+
+@dataclass(frozen=True, slots=True)
+class QueueBacklog:
+    """The jobs of one queue that wait for a worker."""
+
+    waiting: int
+    overdue: int  # of these, the ones whose message was published more than a grace ago
+    oldest_seconds: float  # age of the one that was created first
+
+
+@dataclass(frozen=True, slots=True)
+class OverdueJob:
+    """A job that waits for a worker, and should have been heard of by now; its place in the order of such jobs."""
+
+    queue: str
+    created_at: datetime
+    job_id: UUID
+
+
+class Backlog:
+    """Questions about jobs that have not ended; each is answered from an index over those alone."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def queues(self, *, grace_seconds: float) -> Mapping[str, QueueBacklog]:
+        """The backlog of each queue that has one."""
+        query = (
+            select(
+                jobs.c.queue,
+                func.count().label("waiting"),
+                func.count().filter(jobs.c.dispatched_at < self._database.now(-grace_seconds)).label("overdue"),
+                func.min(jobs.c.created_at).label("oldest"),
+                self._database.now().label("now"),
+            )
+            .where(is_waiting)
+            .group_by(jobs.c.queue)
+        )
+        async with self._database.read() as connection:
+            return {
+                row.queue: QueueBacklog(row.waiting, row.overdue, max(0.0, (row.now - row.oldest).total_seconds()))
+                for row in await connection.execute(query)
+            }
+
+    async def not_waiting(self) -> Sequence[JobCount]:
+        """The jobs that have not ended and do not wait for a worker: delayed, running or fetching ones."""
+        by_status = jobs.c.status, jobs.c.queue
+        delayed = select(*by_status, func.count()).where(is_delayed).group_by(*by_status)
+        running = select(*by_status, func.count()).where(is_running).group_by(*by_status)
+        fetching = select(*by_status, func.count()).where(jobs.c.status == JobStatus.FETCHING).group_by(*by_status)
+        async with self._database.read() as connection:
+            found = await connection.execute(delayed.union_all(running, fetching))
+            return [JobCount(JobStatus(status), queue, count) for status, queue, count in found]
+
+    async def overdue(self, *, grace_seconds: float, after: OverdueJob | None, limit: int) -> Sequence[OverdueJob]:
+        """A page of the waiting jobs whose message was published more than a grace ago: by queue, the oldest first."""
+        # The order of the index: however long the backlog, a page is read from where the last one ended.
+        place = jobs.c.queue, jobs.c.created_at, jobs.c.id
+        query = (
+            select(*place)
+            .where(is_waiting, jobs.c.dispatched_at < self._database.now(-grace_seconds))
+            .order_by(*place)
+            .limit(limit)
+        )
+        if after is not None:
+            query = query.where(
+                tuple_(*place)
+                > tuple_(after.queue, after.created_at, after.job_id, types=[column.type for column in place])
+            )
+        async with self._database.read() as connection:
+            return [OverdueJob(*row) for row in await connection.execute(query)]
+
+    async def held_by(self, worker_prefix: str) -> Sequence[Holder]:
+        """Who runs what, of the workers whose names begin so."""
+        query = select(jobs.c.id, jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(
+            is_running, jobs.c.worker.startswith(worker_prefix, autoescape=True)
+        )
+        async with self._database.read() as connection:
+            return [
+                Holder(Lease(row.id, row.attempt, row.lease_token), row.worker)
+                for row in await connection.execute(query)
+            ]
+
+    async def expired_leases(self, limit: int) -> Sequence[Lease]:
+        """Leases that ran out, the longest overdue first."""
+        query = (
+            select(jobs.c.id, jobs.c.attempt, jobs.c.lease_token)
+            .where(is_running, jobs.c.lease_expires_at < self._database.now())
+            .order_by(jobs.c.lease_expires_at)
+            .limit(limit)
+        )
+        async with self._database.read() as connection:
+            return [Lease(row.id, row.attempt, row.lease_token) for row in await connection.execute(query)]
+
+    async def expired_lease_count(self) -> int:
+        """How many leases have run out and are not given up yet."""
+        query = select(func.count()).where(is_running, jobs.c.lease_expires_at < self._database.now())
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).scalar_one()

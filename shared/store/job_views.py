@@ -1,0 +1,170 @@
+"""Jobs as clients see them: read only."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared.schema.events import JobEvent
+from shared.schema.jobs import (
+    ArtifactView,
+    AttemptView,
+    JobSpec,
+    JobStatus,
+    JobSummary,
+    JobView,
+    Upload,
+    artifact_path,
+)
+from shared.store.database import Database
+from shared.store.records import Holder, Lease
+from shared.store.tables import artifacts, attempts, jobs, uploads
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArtifact:
+    """Where a visible artifact is in the blob store, and what to say of it."""
+
+    name: str
+    blob_key: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+    input_filename: str | None
+
+
+class JobViews:
+    """Queries for one job and for lists of jobs."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, job_id: UUID) -> JobView | None:
+        """The whole job, or None when there is none of this id."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(jobs).where(jobs.c.id == job_id))
+            row = found.one_or_none()
+            if row is None:
+                return None
+            upload = (await connection.execute(select(uploads).where(uploads.c.id == row.upload_id))).mappings().one()
+            return _view(
+                row,
+                Upload.model_validate(upload),
+                await _attempts(connection, job_id),
+                await _artifacts(connection, job_id),
+            )
+
+    async def event(self, job_id: UUID) -> JobEvent | None:
+        """Where the job stands now, in the words of an event; None when there is none of this id."""
+        return next(iter(await self.events([job_id])), None)
+
+    async def events(self, job_ids: Collection[UUID]) -> Sequence[JobEvent]:
+        """Where each of the jobs stands now, in the words of an event, in no order."""
+        columns = (
+            jobs.c.id.label("job_id"),
+            jobs.c.version,
+            jobs.c.status,
+            jobs.c.progress,
+            jobs.c.attempt,
+            jobs.c.error_code,
+            jobs.c.error_message,
+        )
+        async with self._database.read() as connection:
+            found = await connection.execute(select(*columns).where(jobs.c.id.in_(job_ids)))
+            return [JobEvent(type="status", **row) for row in found.mappings()]
+
+    async def page(self, *, status: JobStatus | None, before: UUID | None, limit: int) -> Sequence[JobSummary]:
+        """The newest jobs first; `before` is the id of the last one that was seen."""
+        columns = (
+            jobs.c.id,
+            jobs.c.status,
+            jobs.c.progress,
+            jobs.c.error_code,
+            jobs.c.error_message,
+            uploads.c.filename,
+            jobs.c.created_at,
+            jobs.c.finished_at,
+        )
+        query = select(*columns).join(uploads, uploads.c.id == jobs.c.upload_id).order_by(jobs.c.id.desc()).limit(limit)
+        if status is not None:
+            query = query.where(jobs.c.status == status)
+        if before is not None:
+            query = query.where(jobs.c.id < before)
+        async with self._database.read() as connection:
+            found = await connection.execute(query)
+            return [JobSummary.model_validate(row) for row in found.mappings()]
+
+    async def artifact(self, job_id: UUID, name: str) -> StoredArtifact | None:
+        """A visible artifact, or None."""
+        columns = (
+            artifacts.c.name,
+            artifacts.c.blob_key,
+            artifacts.c.media_type,
+            artifacts.c.size_bytes,
+            artifacts.c.sha256,
+            uploads.c.filename,
+        )
+        query = (
+            select(*columns)
+            .join(jobs, jobs.c.id == artifacts.c.job_id)
+            .join(uploads, uploads.c.id == jobs.c.upload_id)
+            .where(artifacts.c.job_id == job_id, artifacts.c.name == name)
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else StoredArtifact(*row)
+
+    async def holder(self, job_id: UUID) -> Holder | None:
+        """Who runs the job now; None when nobody does."""
+        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(
+            jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING
+        )
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else Holder(Lease(job_id, row.attempt, row.lease_token), row.worker)
+
+
+async def _attempts(connection: AsyncConnection, job_id: UUID) -> tuple[AttemptView, ...]:
+    query = select(attempts).where(attempts.c.job_id == job_id).order_by(attempts.c.number)
+    return tuple(AttemptView.model_validate(row) for row in (await connection.execute(query)).mappings())
+
+
+async def _artifacts(connection: AsyncConnection, job_id: UUID) -> tuple[ArtifactView, ...]:
+    query = select(artifacts).where(artifacts.c.job_id == job_id).order_by(artifacts.c.name)
+    return tuple(
+        ArtifactView(
+            name=row.name,
+            media_type=row.media_type,
+            size_bytes=row.size_bytes,
+            sha256=row.sha256,
+            url=artifact_path(job_id, row.name),
+        )
+        for row in await connection.execute(query)
+    )
+
+
+def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: tuple[ArtifactView, ...]) -> JobView:
+    spec = JobSpec.model_validate(row.spec)
+    return JobView(
+        id=row.id,
+        status=row.status,
+        progress=row.progress,
+        error_code=row.error_code,
+        error_message=row.error_message,
+        poisoned=row.poisoned,
+        cancel_requested=row.cancel_requested,
+        priority=row.priority,
+        operations=spec.operations,
+        input=upload,
+        attempts=made,
+        max_attempts=row.max_attempts,
+        results=row.results or {},
+        artifacts=files,
+        created_at=row.created_at,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        not_before=row.not_before,
+    )

@@ -1,0 +1,169 @@
+"""The tables that a job lives in."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import postgresql
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Apply."""
+    op.create_table(
+        "leaderships",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("holder", sa.Text(), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leaderships")),
+    )
+    op.create_table(
+        "uploads",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("filename", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
+    )
+    with op.batch_alter_table("uploads", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_uploads_sha256"), ["sha256"], unique=False)
+
+    op.create_table(
+        "workers",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("queues", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("concurrency", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_workers")),
+    )
+    with op.batch_alter_table("workers", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_workers_seen_at"), ["seen_at"], unique=False)
+
+    op.create_table(
+        "jobs",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("queue", sa.Text(), nullable=False),
+        sa.Column("priority", sa.Text(), nullable=False),
+        sa.Column("spec", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("upload_id", sa.Uuid(), nullable=False),
+        sa.Column("traceparent", sa.Text(), nullable=True),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("progress", sa.Float(), nullable=False),
+        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("attempts_spent", sa.Integer(), nullable=False),
+        sa.Column("max_attempts", sa.Integer(), nullable=False),
+        sa.Column("lease_token", sa.Uuid(), nullable=True),
+        sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("worker", sa.Text(), nullable=True),
+        sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("dispatched_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("results", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
+        sa.Column("error_code", sa.Text(), nullable=True),
+        sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("poisoned", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name=op.f("ck_jobs_error")),
+        sa.CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name=op.f("ck_jobs_lease")),
+        sa.CheckConstraint("priority IN ('high', 'default', 'low')", name=op.f("ck_jobs_priority")),
+        sa.CheckConstraint(
+            "status IN ('fetching', 'queued', 'running', 'succeeded', 'failed', 'canceled')",
+            name=op.f("ck_jobs_status"),
+        ),
+        sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], name=op.f("fk_jobs_upload_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
+    )
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_jobs_due",
+            ["not_before"],
+            unique=False,
+            postgresql_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
+            sqlite_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_jobs_lease",
+            ["lease_expires_at"],
+            unique=False,
+            postgresql_where=sa.text("status = 'running'"),
+            sqlite_where=sa.text("status = 'running'"),
+        )
+        batch_op.create_index(
+            "ix_jobs_queued",
+            ["queue", "id"],
+            unique=False,
+            postgresql_where=sa.text("status = 'queued'"),
+            sqlite_where=sa.text("status = 'queued'"),
+        )
+        batch_op.create_index("ix_jobs_status_id", ["status", "id"], unique=False)
+        batch_op.create_index(batch_op.f("ix_jobs_upload_id"), ["upload_id"], unique=False)
+
+    op.create_table(
+        "artifacts",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("attempt", sa.Integer(), nullable=False),
+        sa.Column("blob_key", sa.Text(), nullable=False),
+        sa.Column("media_type", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("sha256", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_artifacts_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "name", name=op.f("pk_artifacts")),
+    )
+    op.create_table(
+        "attempts",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("outcome", sa.Text(), nullable=True),
+        sa.Column("error_code", sa.Text(), nullable=True),
+        sa.Column("error_message", sa.Text(), nullable=True),
+        sa.Column("audio_seconds", sa.Float(), nullable=True),
+        sa.Column("cpu_seconds", sa.Float(), nullable=True),
+        sa.CheckConstraint(
+            "outcome IS NULL OR outcome IN ('succeeded', 'failed', 'canceled', 'retried', 'lost', 'handed_back')",
+            name=op.f("ck_attempts_outcome"),
+        ),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_attempts_job_id"), ondelete="CASCADE"),
+        sa.PrimaryKeyConstraint("job_id", "number", name=op.f("pk_attempts")),
+    )
+
+
+def downgrade() -> None:
+    """Undo."""
+    op.drop_table("attempts")
+    op.drop_table("artifacts")
+    with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_jobs_upload_id"))
+        batch_op.drop_index("ix_jobs_status_id")
+        batch_op.drop_index(
+            "ix_jobs_queued", postgresql_where=sa.text("status = 'queued'"), sqlite_where=sa.text("status = 'queued'")
+        )
+        batch_op.drop_index(
+            "ix_jobs_lease", postgresql_where=sa.text("status = 'running'"), sqlite_where=sa.text("status = 'running'")
+        )
+        batch_op.drop_index(
+            "ix_jobs_due",
+            postgresql_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
+            sqlite_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
+        )
+
+    op.drop_table("jobs")
+    with op.batch_alter_table("workers", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_workers_seen_at"))
+
+    op.drop_table("workers")
+    with op.batch_alter_table("uploads", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_uploads_sha256"))
+
+    op.drop_table("uploads")
+    op.drop_table("leaderships")

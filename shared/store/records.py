@@ -1,0 +1,105 @@
+"""What the job store takes and gives, beside the models of shared/schema."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from shared.schema.events import JobEvent
+from shared.schema.jobs import JobSpec, JobStatus, Upload
+
+
+class LeaseLost(Exception):
+    """Another attempt holds the job, or it has ended; whoever gets this stops, and writes nothing more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to write to a running job."""
+
+    job_id: UUID
+    attempt: int
+    token: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job that was created, with all that its first view shows and the caller does not know yet."""
+
+    job_id: UUID
+    created_at: datetime
+    input: Upload
+    event: JobEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that was claimed: the lease, and all that is needed to do it."""
+
+    lease: Lease
+    spec: JobSpec
+    queue: str
+    traceparent: str | None
+    input_sha256: str
+    input_filename: str | None
+    attempts_spent: int
+    max_attempts: int
+    event: JobEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Who runs a job."""
+
+    lease: Lease
+    worker: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueuedJob:
+    """A job that waits for a worker, and where its message belongs."""
+
+    job_id: UUID
+    queue: str
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobCount:
+    """How many jobs of one queue have one status."""
+
+    status: JobStatus
+    queue: str
+    jobs: int
+
+
+@dataclass(frozen=True, slots=True)
+class Requeue:
+    """What became of an attempt that did not end the work: the event, and where the job's message belongs."""
+
+    event: JobEvent
+    queue: str
+    traceparent: str | None
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether the job waits for another attempt, and so for a message."""
+        return self.event.status is JobStatus.QUEUED
+
+
+@dataclass(frozen=True, slots=True)
+class NewArtifact:
+    """A file that an attempt has put into the blob store."""
+
+    name: str
+    blob_key: str
+    media_type: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an attempt has cost."""
+
+    audio_seconds: float | None = None
+    cpu_seconds: float | None = None

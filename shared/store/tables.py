@@ -1,0 +1,200 @@
+"""The tables. Their history is in shared/store/migrations."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ColumnElement,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Table,
+    Text,
+    TypeDecorator,
+    Uuid,
+    literal,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.engine import Dialect
+
+from shared.schema.jobs import AttemptOutcome, JobStatus, Priority
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware datetime in UTC, also on SQLite, which knows no time zones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Drop the zone where the database cannot keep it."""
+        if value is None or dialect.name == "postgresql":
+            return value
+        return value.astimezone(UTC).replace(tzinfo=None)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        """Bring the zone back."""
+        if value is None:
+            return None
+        moment: datetime = value
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+def _one_of(column: str, values: type[JobStatus | Priority | AttemptOutcome]) -> CheckConstraint:
+    listed = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({listed})", name=column)
+
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+
+uploads = Table(
+    "uploads",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("sha256", Text, nullable=False, index=True),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("filename", Text),
+    Column("created_at", UtcDateTime, nullable=False),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    # UUIDv7: the order of ids is the order of creation, which is what pages of jobs go by.
+    Column("id", Uuid, primary_key=True),
+    Column("status", Text, nullable=False),
+    Column("queue", Text, nullable=False),
+    Column("priority", Text, nullable=False),
+    Column("spec", Json, nullable=False),
+    Column("upload_id", ForeignKey("uploads.id"), nullable=False, index=True),
+    Column("traceparent", Text),
+    # Counts changes of status and attempt: the order of the job's events.
+    Column("version", Integer, nullable=False),
+    Column("progress", Float, nullable=False),
+    Column("cancel_requested", Boolean, nullable=False),
+    # `attempt` numbers the attempts; `attempts_spent` counts those that tell against the job.
+    Column("attempt", Integer, nullable=False),
+    Column("attempts_spent", Integer, nullable=False),
+    Column("max_attempts", Integer, nullable=False),
+    Column("lease_token", Uuid),
+    Column("lease_expires_at", UtcDateTime),
+    Column("worker", Text),
+    Column("not_before", UtcDateTime),
+    # When its message was last published, or was meant to be: one that no message carries is seen by this.
+    Column("dispatched_at", UtcDateTime, nullable=False),
+    Column("results", Json),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("poisoned", Boolean, nullable=False),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("started_at", UtcDateTime),
+    Column("finished_at", UtcDateTime),
+    _one_of("status", JobStatus),
+    _one_of("priority", Priority),
+    CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="lease"),
+    CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name="error"),
+)
+# Written into the statement, not bound to it: neither database uses a partial index for a status that it learns later.
+is_queued = jobs.c.status == literal("queued", literal_execute=True)
+is_running = jobs.c.status == literal("running", literal_execute=True)
+# Its message should be with a worker or on its way; the other queued jobs wait for their time.
+is_waiting = is_queued & jobs.c.not_before.is_(None)
+is_delayed = is_queued & jobs.c.not_before.is_not(None)
+has_finished = jobs.c.finished_at.is_not(None)
+
+
+def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> None:
+    Index(name, *columns, postgresql_where=where, sqlite_where=where)
+
+
+Index("ix_jobs_status_id", jobs.c.status, jobs.c.id)
+# Holds all that the monitor asks of the waiting jobs, so that the rows themselves need not be read.
+_partial_index("ix_jobs_waiting", jobs.c.queue, jobs.c.created_at, jobs.c.id, jobs.c.dispatched_at, where=is_waiting)
+_partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
+_partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
+_partial_index("ix_jobs_finished", jobs.c.finished_at, where=has_finished)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("worker", Text, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime),
+    Column("outcome", Text),
+    Column("error_code", Text),
+    Column("error_message", Text),
+    Column("audio_seconds", Float),
+    Column("cpu_seconds", Float),
+    CheckConstraint(
+        f"outcome IS NULL OR outcome IN ({', '.join(repr(str(outcome)) for outcome in AttemptOutcome)})",
+        name="outcome",
+    ),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("attempt", Integer, nullable=False),
+    Column("blob_key", Text, nullable=False),
+    Column("media_type", Text, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+)
+
+leaderships = Table(
+    "leaderships",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+)
+
+workers = Table(
+    "workers",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("queues", Json, nullable=False),
+    Column("concurrency", Integer, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("seen_at", UtcDateTime, nullable=False, index=True),
+)
+
+# How many jobs ended how, of those that ended until the watermark (shared/store/finished.py).
+finished_totals = Table(
+    "finished_totals",
+    metadata,
+    Column("status", Text, primary_key=True),
+    Column("queue", Text, primary_key=True),
+    Column("jobs", BigInteger, nullable=False),
+)
+
+# One row: the latest `finished_at` that the totals hold.
+finished_watermark = Table(
+    "finished_watermark",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=False),
+    Column("counted_until", UtcDateTime, nullable=False),
+    CheckConstraint("id = 1", name="one_row"),
+)

@@ -1,0 +1,77 @@
+"""The workers that live, as they say themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from shared.store.database import Database
+from shared.store.tables import workers
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """A worker, and when it was last heard of."""
+
+    name: str
+    queues: tuple[str, ...]
+    concurrency: int
+    started_at: datetime
+    seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many workers there are."""
+
+    alive: int
+    silent: int
+
+
+class Workers:
+    """The table of workers."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def beat(self, *, name: str, queues: Sequence[str], concurrency: int) -> None:
+        """Say that a worker lives."""
+        insert = postgresql.insert if self._database.dialect_name == "postgresql" else sqlite.insert
+        now = self._database.now()
+        row = {"queues": list(queues), "concurrency": concurrency, "seen_at": now}
+        async with self._database.write() as connection:
+            await connection.execute(
+                insert(workers)
+                .values(name=name, started_at=now, **row)
+                .on_conflict_do_update(index_elements=["name"], set_=row)
+            )
+
+    async def leave(self, name: str) -> None:
+        """Say that a worker has ended in order."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(workers).where(workers.c.name == name))
+
+    async def census(self, *, silent_after_seconds: float) -> Census:
+        """How many were heard of lately, and how many were not."""
+        is_silent = workers.c.seen_at < self._database.now(-silent_after_seconds)
+        query = select(func.count(), func.count().filter(is_silent))
+        async with self._database.read() as connection:
+            known, silent = (await connection.execute(query.select_from(workers))).one()
+        return Census(alive=known - silent, silent=silent)
+
+    async def forget(self, *, silent_for_seconds: float, limit: int) -> int:
+        """Strike off workers that have been silent for so long: their hosts are gone. Gives how many."""
+        gone = select(workers.c.name).where(workers.c.seen_at < self._database.now(-silent_for_seconds)).limit(limit)
+        async with self._database.write() as connection:
+            struck = await connection.execute(delete(workers).where(workers.c.name.in_(gone)).returning(workers.c.name))
+            return len(struck.all())
+
+    async def all(self) -> Sequence[WorkerRow]:
+        """Every worker that has not left in order, by name."""
+        async with self._database.read() as connection:
+            return [
+                WorkerRow(row.name, tuple(row.queues), row.concurrency, row.started_at, row.seen_at)
+                for row in await connection.execute(select(workers).order_by(workers.c.name))
+            ]

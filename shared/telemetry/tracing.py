@@ -1,0 +1,55 @@
+"""Traces: from the HTTP request through Redis into the worker's steps. Off unless a collector is set."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import Span, SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from opentelemetry.util.types import AttributeValue
+
+from shared.settings import Settings
+
+_propagator = TraceContextTextMapPropagator()
+_tracer = trace.get_tracer("wavemill")
+
+
+def configure_tracing(service: str, settings: Settings) -> TracerProvider | None:
+    """Export spans to the settings' collector.
+
+    Call it after a fork: the exporter's thread does not cross one. The caller shuts the provider down.
+    """
+    if settings.otlp_endpoint is None:
+        return None
+    # The exporter adds /v1/traces to the endpoint when it reads the variable itself.
+    os.environ.setdefault("OTEL_EXPORTER_OTLP_ENDPOINT", settings.otlp_endpoint)
+    provider = TracerProvider(resource=Resource.create({SERVICE_NAME: f"wavemill-{service}"}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+@contextmanager
+def span(
+    name: str,
+    *,
+    traceparent: str | None = None,
+    kind: SpanKind = SpanKind.INTERNAL,
+    attributes: dict[str, AttributeValue] | None = None,
+) -> Iterator[Span]:
+    """A span around a step; below the given W3C parent, else below the current span."""
+    parent = _propagator.extract({"traceparent": traceparent}) if traceparent else None
+    with _tracer.start_as_current_span(name, context=parent, kind=kind, attributes=attributes) as current:
+        yield current
+
+
+def current_traceparent() -> str | None:
+    """The W3C context of the current span, to be sent along; None outside any trace."""
+    carrier: dict[str, str] = {}
+    _propagator.inject(carrier)
+    return carrier.get("traceparent")

@@ -1,0 +1,142 @@
+"""Every format, channel count and length that must work, through all five operations; and files that are no audio."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from deploy.local.servers import RedisServer
+from tests.audio_files import ffmpeg, noise, recording
+from tests.system import Job, System
+
+ALL_FIVE: tuple[dict[str, object], ...] = (
+    {"op": "probe"},
+    {"op": "loudness"},
+    {"op": "waveform"},
+    {"op": "transcode", "format": "opus"},
+    {"op": "normalize", "target_lufs": -30},
+)
+FORMATS: dict[str, tuple[str, ...]] = {
+    "wav": ("-c:a", "pcm_s16le"),
+    "mp3": ("-c:a", "libmp3lame", "-b:a", "128k"),
+    "flac": ("-c:a", "flac"),
+    "opus": ("-c:a", "libopus"),
+    "ogg": ("-c:a", "libvorbis"),
+    "m4a": ("-c:a", "aac"),
+}
+
+
+@pytest.fixture(scope="module")
+def system(
+    postgres_server: object,
+    redis_server: RedisServer,
+    tmp_path_factory: pytest.TempPathFactory,
+    sqlite_template: Path,
+) -> Iterator[System]:
+    """One system for all of these: its worker must live through every one of them."""
+    folder = tmp_path_factory.mktemp("formats")
+    database = folder / "wavemill.db"
+    database.write_bytes(sqlite_template.read_bytes())
+    Redis.from_url(redis_server.url).flushall()
+    with System(folder, database_url=f"sqlite:///{database}", redis=redis_server) as system:
+        system.start()
+        yield system
+
+
+def run(system: System, file: Path) -> Job:
+    return system.finished(system.submit(file, *ALL_FIVE)["id"], seconds=240)
+
+
+def check_all_five(job: Job, *, seconds: float, channels: int) -> None:
+    assert job["error_message"] is None
+    assert set(job["results"]) == {"probe", "loudness", "waveform", "transcode", "normalize"}
+    assert {artifact["name"] for artifact in job["artifacts"]} == {
+        "waveform.dat",
+        "transcode.opus",
+        "normalize.flac",
+    }
+    probe = job["results"]["probe"]
+    assert abs(probe["duration_seconds"] - seconds) < 0.06
+    assert probe["streams"][0]["channels"] == channels
+    assert job["results"]["normalize"]["channels"] == channels
+
+
+@pytest.mark.parametrize("channels", [1, 2, 6])
+@pytest.mark.parametrize("extension", FORMATS)
+def test_each_format_from_mono_to_5_1(system: System, tmp_path: Path, extension: str, channels: int) -> None:
+    if extension == "mp3" and channels == 6:
+        channels = 2  # MP3 has no 5.1
+    rate = 48000 if extension == "opus" else 44100
+    file = noise(tmp_path / f"x.{extension}", seconds=3, channels=channels, rate=rate, arguments=FORMATS[extension])
+    check_all_five(run(system, file), seconds=3, channels=channels)
+
+
+def test_24_bit_at_96_khz_keeps_its_bits(system: System, tmp_path: Path) -> None:
+    file = noise(tmp_path / "hires.wav", seconds=3, rate=96000, arguments=("-c:a", "pcm_s24le"))
+    job = run(system, file)
+    check_all_five(job, seconds=3, channels=2)
+    master = tmp_path / "master.flac"
+    master.write_bytes(system.artifact(job, "normalize.flac"))
+    said = ffmpeg("-i", master, "-f", "null", "-")
+    assert "96000 Hz" in said
+    assert "(24 bit)" in said
+
+
+@pytest.mark.parametrize("extension", FORMATS)
+def test_a_tenth_of_a_second(system: System, tmp_path: Path, extension: str) -> None:
+    rate = 48000 if extension == "opus" else 44100
+    file = noise(tmp_path / f"short.{extension}", seconds=0.1, rate=rate, arguments=FORMATS[extension])
+    check_all_five(run(system, file), seconds=0.1, channels=2)
+
+
+def test_an_hour(system: System, tmp_path: Path) -> None:
+    file = noise(tmp_path / "hour.wav", seconds=3600, channels=1, rate=8000)
+    check_all_five(run(system, file), seconds=3600, channels=1)
+
+
+def truncated_mp3(folder: Path) -> bytes:
+    whole = folder / "whole.mp3"
+    ffmpeg("-i", recording(), "-c:a", "libmp3lame", "-b:a", "128k", whole)
+    data = whole.read_bytes()
+    return data[: len(data) * 2 // 5]
+
+
+def picture(folder: Path) -> bytes:
+    path = folder / "x.png"
+    ffmpeg("-f", "lavfi", "-i", "testsrc=size=64x64:d=1", "-frames:v", "1", path)
+    return path.read_bytes()
+
+
+def no_audio(kind: str, folder: Path) -> bytes:
+    match kind:
+        case "text":
+            return b"It was the best of times, it was the worst of times.\n" * 100
+        case "truncated":
+            return truncated_mp3(folder)
+        case "picture":
+            return picture(folder)
+        case _:
+            return b""
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [("text", "audio"), ("empty", "empty"), ("truncated", "cut short"), ("picture", "audio")],
+)
+def test_what_is_no_audio_ends_as_failed_with_a_sentence(system: System, tmp_path: Path, kind: str, words: str) -> None:
+    job = system.finished(system.submit(no_audio(kind, tmp_path), *ALL_FIVE)["id"])
+    assert job["status"] == "failed"
+    message = job["error_message"]
+    assert words in message.lower()
+    assert message.endswith(".")
+    assert "Traceback" not in message
+    assert job["artifacts"] == []
+    assert [attempt["outcome"] for attempt in job["attempts"]] == ["failed"], "a bad file is not tried again"
+    # The worker lives on.
+    assert system.finished(system.submit(recording(), {"op": "probe"})["id"])["status"] == "succeeded"
+
+
+def test_no_files_of_ended_jobs_are_left_in_the_scratch_folder(system: System) -> None:
+    system.finished(system.submit(recording(), *ALL_FIVE)["id"])
+    assert list((system.folder / "scratch").iterdir()) == []

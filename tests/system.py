@@ -1,0 +1,160 @@
+"""A whole Wavemill of its own for one test: real processes, started and ended one by one, or killed."""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
+import psutil
+
+from deploy.local.processes import LOCALHOST, ChildProcess, free_port
+from deploy.local.servers import RedisServer
+
+ROOT = Path(__file__).resolve().parent.parent
+TERMINAL = frozenset({"succeeded", "failed", "canceled"})
+Job = dict[str, Any]
+
+
+class System(AbstractContextManager["System"]):
+    """The services over one database, one Redis and one folder. Everything ends with the context."""
+
+    def __init__(self, folder: Path, *, database_url: str, redis: RedisServer, **settings: object) -> None:
+        self.folder = folder
+        self.api_port = free_port()
+        self.monitor_port = free_port()
+        self.client = httpx.Client(base_url=f"http://{LOCALHOST}:{self.api_port}", timeout=60, trust_env=False)
+        self.environment: Mapping[str, str] = {
+            **os.environ,
+            **redis.environment,
+            "DATABASE_URL": database_url,
+            "WAVEMILL_DATA_DIR": str(folder / "data"),
+            "WAVEMILL_SCRATCH_DIR": str(folder / "scratch"),
+            "WAVEMILL_MONITOR_PORT": str(self.monitor_port),
+            **{f"WAVEMILL_{name.upper()}": str(value) for name, value in settings.items()},
+        }
+        (folder / "scratch").mkdir()
+        self._log = (folder / "services.log").open("a", buffering=1)
+        self._processes: list[ChildProcess] = []
+
+    def start_api(self) -> ChildProcess:
+        """Start the API, and wait until it answers."""
+        api = self._start(
+            "api", "-m", "uvicorn", "services.api.app:app", "--host", LOCALHOST, "--port", str(self.api_port)
+        )
+        self._wait_for_answer(api, f"http://{LOCALHOST}:{self.api_port}/healthz")
+        return api
+
+    def start_monitor(self) -> ChildProcess:
+        """Start the monitor, and wait until it answers."""
+        monitor = self._start("monitor", "-m", "services.monitor")
+        self._wait_for_answer(monitor, f"http://{LOCALHOST}:{self.monitor_port}/healthz")
+        return monitor
+
+    def start_worker(self, name: str = "worker", *, concurrency: int = 2) -> ChildProcess:
+        """Start a worker; it is ready a little later, and messages wait for it."""
+        arguments = ("--loglevel=info", f"--concurrency={concurrency}", "-n", f"{name}@%h", "-Q", "high,default,low,io")
+        return self._start(name, "-m", "celery", "-A", "services.worker.app", "worker", *arguments)
+
+    def start(self, *, concurrency: int = 2) -> None:
+        """Start one of each."""
+        self.start_worker(concurrency=concurrency)
+        self.start_api()
+        self.start_monitor()
+
+    def submit(self, audio: Path | bytes, *operations: Mapping[str, object], filename: str | None = None) -> Job:
+        """Submit a job over HTTP; it is accepted."""
+        data = audio.read_bytes() if isinstance(audio, Path) else audio
+        name = filename or (audio.name if isinstance(audio, Path) else "input.bin")
+        answer = self.client.post(
+            "/api/jobs",
+            data={"spec": json.dumps({"operations": operations})},
+            files={"file": (name, data)},
+        )
+        assert answer.status_code == 202, answer.text
+        job: Job = answer.json()
+        return job
+
+    def job(self, job_id: str) -> Job:
+        """The job as it is now."""
+        answer = self.client.get(f"/api/jobs/{job_id}")
+        assert answer.status_code == 200, answer.text
+        job: Job = answer.json()
+        return job
+
+    def wait_until(self, job_id: str, condition: Callable[[Job], bool], *, seconds: float = 120.0) -> Job:
+        """The job, once the condition holds."""
+        deadline = time.monotonic() + seconds
+        while not condition(job := self.job(job_id)):
+            if time.monotonic() > deadline:
+                raise AssertionError(f"after {seconds} s the job is still {job}\n{self.log()[-8000:]}")
+            time.sleep(0.05)
+        return job
+
+    def finished(self, job_id: str, *, seconds: float = 120.0) -> Job:
+        """The job, once it has ended."""
+        return self.wait_until(job_id, lambda job: job["status"] in TERMINAL, seconds=seconds)
+
+    def artifact(self, job: Job, name: str) -> bytes:
+        """The bytes of an artifact."""
+        url = next(artifact["url"] for artifact in job["artifacts"] if artifact["name"] == name)
+        answer = self.client.get(url)
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    def log(self) -> str:
+        """What the services have said."""
+        return (self.folder / "services.log").read_text()
+
+    def log_lines(self) -> Iterator[dict[str, Any]]:
+        """The JSON lines of the log."""
+        for line in self.log().splitlines():
+            if line.startswith("{"):
+                yield json.loads(line)
+
+    def children(self, worker: ChildProcess) -> list[int]:
+        """Process ids of a worker's children."""
+        return [child.pid for child in psutil.Process(worker.pid).children()]
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for process in self._processes:
+            if process.running:
+                process.ask_to_stop()
+        for process in self._processes:
+            process.stop()
+        self.client.close()
+        self._log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def _start(self, name: str, *arguments: str) -> ChildProcess:
+        process = ChildProcess(
+            name,
+            [sys.executable, *arguments],
+            environment=self.environment,
+            folder=ROOT,
+            sink=lambda line: print(line, file=self._log),
+        )
+        process.start()
+        self._processes.append(process)
+        return process
+
+    def _wait_for_answer(self, process: ChildProcess, url: str) -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if not process.running:
+                break
+            try:
+                if httpx.get(url, trust_env=False).is_success:
+                    return
+            except httpx.TransportError:
+                time.sleep(0.05)
+        raise AssertionError(f"{process.name} did not start:\n{process.last_lines()}")

@@ -1,0 +1,92 @@
+import threading
+from collections.abc import Iterable
+from typing import Any
+from uuid import uuid4
+
+from services.api import dispatcher
+from services.api.dispatcher import Dispatcher
+from shared.broker import BrokerUnavailable, JobMessage, Publisher, make_app
+from shared.settings import Settings
+
+
+class Recorder(Publisher):
+    """Publishes into a list; waits at a gate, or fails, where it is told to. Real Redis: tests/integration/api."""
+
+    def __init__(self) -> None:
+        super().__init__(make_app(Settings()))
+        self.batches: list[list[JobMessage]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+        self.errors: list[Exception] = []
+
+    def publish(self, messages: Iterable[JobMessage]) -> None:
+        self.gate.wait(10)
+        if self.errors:
+            raise self.errors.pop(0)
+        self.batches.append(list(messages))
+
+    @property
+    def messages(self) -> list[JobMessage]:
+        return [message for batch in self.batches for message in batch]
+
+
+def messages(count: int) -> list[JobMessage]:
+    return [JobMessage(uuid4(), "default") for _ in range(count)]
+
+
+def test_all_are_published_in_order_and_in_batches() -> None:
+    publisher = Recorder()
+    publisher.gate.clear()
+    sender = Dispatcher(publisher)
+    sender.start()
+    sent = messages(500)
+    for message in sent:
+        sender.dispatch(message)
+    publisher.gate.set()
+    sender.close(10)
+    assert publisher.messages == sent
+    # The first came alone or with few; the rest waited and went together.
+    assert len(publisher.batches) <= 5
+
+
+def test_errors_do_not_end_it() -> None:
+    publisher = Recorder()
+    publisher.errors = [BrokerUnavailable("away"), RuntimeError("a fault")]
+    sender = Dispatcher(publisher)
+    sender.start()
+    for message in messages(2):
+        sender.dispatch(message)
+        while publisher.errors and publisher.errors[0].args == ("away",):
+            threading.Event().wait(0.01)
+    while publisher.errors:
+        threading.Event().wait(0.01)
+    last = messages(1)
+    sender.dispatch(last[0])
+    sender.close(10)
+    assert publisher.messages == last
+
+
+def test_what_does_not_fit_is_dropped_and_nobody_waits(monkeypatch: Any) -> None:
+    monkeypatch.setattr(dispatcher, "_QUEUE_SIZE", 10)
+    publisher = Recorder()
+    publisher.gate.clear()
+    sender = Dispatcher(publisher)
+    sender.start()
+    sent = messages(50)
+    for message in sent:
+        sender.dispatch(message)
+    publisher.gate.set()
+    sender.close(10)
+    assert publisher.messages == sent[: len(publisher.messages)]
+    assert 10 <= len(publisher.messages) <= 22
+
+
+def test_the_end_does_not_wait_for_a_publisher_that_hangs() -> None:
+    publisher = Recorder()
+    publisher.gate.clear()
+    sender = Dispatcher(publisher)
+    sender.start()
+    sender.dispatch(messages(1)[0])
+    sender.close(0.2)
+    assert publisher.messages == []
+    publisher.gate.set()

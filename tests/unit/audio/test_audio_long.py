@@ -1,0 +1,39 @@
+"""One hour through everything. The only long file among the tests."""
+
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from services.worker.audio.engine import process
+from shared.schema.operations import Loudness, Normalize, Probe, Transcode, Waveform
+from shared.schema.results import LoudnessResult
+from tests.unit.audio.independent import measure
+from tests.unit.audio.signals import voice_like
+
+RATE = 16_000
+
+
+def test_an_hour(tmp_path: Path) -> None:
+    minute = np.rint(voice_like(60, RATE, 1)[0] * 32767).astype("<i2").tobytes()
+    with wave.open(str(tmp_path / "a.wav"), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(RATE)
+        for _ in range(60):
+            file.writeframes(minute)
+    operations = (
+        Probe(),
+        Loudness(),
+        Waveform(formats=("dat", "json")),
+        Transcode(format="flac"),
+        Normalize(format="wav", target_lufs=-30),
+    )
+    report = process(tmp_path / "a.wav", operations, tmp_path)
+    assert report.audio_seconds == 3600
+    assert (tmp_path / "waveform.dat").stat().st_size == 24 + 2 * 3600 * RATE // 256
+    loudness = report.results["loudness"]
+    assert isinstance(loudness, LoudnessResult)
+    assert loudness.integrated_lufs == pytest.approx(measure(tmp_path / "a.wav").integrated_lufs, abs=0.1)
+    assert not list(tmp_path.glob(".scratch*"))
