@@ -22,6 +22,7 @@ class Dispatcher:
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
         self._messages: queue.Queue[JobMessage | None] = queue.Queue(_QUEUE_SIZE)
+        self._is_dropping = False
         # A daemon: an end of the process does not wait for a Redis that does not answer.
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
 
@@ -34,7 +35,12 @@ class Dispatcher:
         try:
             self._messages.put_nowait(message)
         except queue.Full:
-            log.warning("job message dropped, too many wait", job_id=str(message.job_id))
+            # Said once: a line for each would drown the log while Redis is away.
+            if not self._is_dropping:
+                log.warning("job messages are dropped, too many wait; the reconciler will publish them")
+            self._is_dropping = True
+        else:
+            self._is_dropping = False
 
     def close(self, timeout_seconds: float) -> None:
         """Publish what waits, as far as it can be done in the time, and end. Blocking."""

@@ -58,7 +58,7 @@ class Ingest:
         """Make the bytes an upload. The row comes first: bytes that no row names could be swept away.
 
         Raises:
-            sqlalchemy.exc.SQLAlchemyError, OSError: the database fails.
+            DATABASE_ERRORS (shared.store.errors): the database fails.
             BlobStoreUnavailable: the blob store fails.
         """
         upload = await self._uploads.add(sha256=incoming.sha256, size_bytes=incoming.size_bytes, filename=filename)

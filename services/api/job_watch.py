@@ -9,10 +9,10 @@ from uuid import UUID
 
 import anyio
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from shared.events import EventHub
 from shared.schema.events import JobEvent
+from shared.store.errors import DATABASE_ERRORS
 from shared.store.job_views import JobViews
 
 log = structlog.get_logger()
@@ -104,7 +104,7 @@ class JobWatch:
     async def _read(self, job_ids: Sequence[UUID]) -> None:
         try:
             events = await self._views.events(job_ids)
-        except (SQLAlchemyError, OSError) as error:
+        except DATABASE_ERRORS as error:
             log.warning("jobs not read for their followers, will be", reason=type(error).__name__)
             return
         for event in events:

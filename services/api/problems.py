@@ -13,12 +13,11 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from shared.blobs import BlobStoreUnavailable
+from shared.store.errors import DATABASE_ERRORS, is_unavailable
 
 log = structlog.get_logger()
 
@@ -158,7 +157,7 @@ def install(app: FastAPI) -> None:
     app.exception_handler(HTTPException)(_on_http_exception)
     app.exception_handler(RequestValidationError)(_on_invalid_parameters)
     app.exception_handler(BlobStoreUnavailable)(_on_blob_store_error)
-    for kind in (DBAPIError, PoolTimeoutError, OSError):
+    for kind in DATABASE_ERRORS:
         app.exception_handler(kind)(_on_database_error)
     app.exception_handler(ClientDisconnect)(_on_disconnect)
     app.exception_handler(Exception)(_on_unexpected)
@@ -200,12 +199,9 @@ async def _on_blob_store_error(_request: Request, error: BlobStoreUnavailable) -
 
 
 async def _on_database_error(request: Request, error: Exception) -> Response:
-    if isinstance(error, DBAPIError) and not (
-        isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated
-    ):
-        # The driver's other errors say that a statement of ours is wrong.
+    if not is_unavailable(error):
         return await _on_unexpected(request, error)
-    log.warning("database unavailable", reason=_short(str(error.orig if isinstance(error, DBAPIError) else error)))
+    log.warning("database unavailable", reason=_short(str(error)))
     return await _on_problem(request, unavailable("database"))
 
 

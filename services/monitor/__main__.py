@@ -6,7 +6,7 @@ from services.monitor.app import make_app
 from shared.settings import settings
 from shared.telemetry.logs import configure_logs
 
-# Beside the 0.5 s that the monitor's own end may take (connections.py), within 2 s of SIGTERM.
+# For answers that are underway at SIGTERM, in whole seconds; the monitor's take milliseconds.
 _LAST_ANSWERS_SECONDS = 1
 
 

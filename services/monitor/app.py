@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -27,6 +27,8 @@ from shared.store.finished import Finished
 from shared.store.jobs import Jobs
 from shared.store.leadership import Leadership
 from shared.store.workers import Workers
+
+_END_SECONDS = 1.0
 
 
 class Monitor:
@@ -75,9 +77,8 @@ class Monitor:
         finally:
             for task in self._tasks:
                 task.cancel()
-            for task in self._tasks:
-                with suppress(asyncio.CancelledError):
-                    await task
+            # One that hangs on a store is left behind: the process ends.
+            await asyncio.wait(self._tasks, timeout=_END_SECONDS)
 
     @property
     def lives(self) -> bool:

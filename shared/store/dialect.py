@@ -1,6 +1,5 @@
 """What differs between PostgreSQL and SQLite."""
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -82,8 +81,3 @@ def _sqlite_engine(url: URL, settings: Settings) -> AsyncEngine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
-
-
-def is_unavailable(error: BaseException) -> bool:
-    """Whether a driver's error means that the database cannot be reached or is too busy, not that we are wrong."""
-    return isinstance(error, sqlite3.OperationalError | ConnectionError | TimeoutError | OSError)

@@ -12,11 +12,13 @@ from uuid import UUID, uuid4
 
 import uuid_utils.compat
 from sqlalchemy import ColumnElement, Executable, Update, Uuid, bindparam, case, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.events import JobEvent
 from shared.schema.jobs import TERMINAL_STATUSES, AttemptOutcome, JobSpec, JobStatus, Upload
 from shared.store.database import Database
+from shared.store.errors import UploadMissing
 from shared.store.records import Claim, Lease, LeaseLost, NewArtifact, NewJob, QueuedJob, Requeue, Usage
 from shared.store.tables import artifacts, attempts, is_delayed, is_queued, is_waiting, jobs, uploads
 
@@ -89,7 +91,7 @@ class Jobs:
         """Make a queued job. It is durable when this returns; its message is the caller's to publish.
 
         Raises:
-            sqlalchemy.exc.IntegrityError: there is no such upload.
+            UploadMissing: there is no such upload.
         """
         row = {
             "id": uuid_utils.compat.uuid7(),
@@ -101,8 +103,11 @@ class Jobs:
             "traceparent": traceparent,
             "max_attempts": max_attempts,
         }
-        async with self._database.write() as connection:
-            made = (await connection.execute(self._creation, row)).one()
+        try:
+            async with self._database.write() as connection:
+                made = (await connection.execute(self._creation, row)).one()
+        except IntegrityError as error:
+            raise UploadMissing(upload_id) from error
         return NewJob(
             job_id=made.id,
             created_at=made.created_at,

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 from redis import Redis
@@ -130,3 +131,32 @@ async def test_the_database_is_away(tmp_path: Path, own_postgres: PostgresServer
             own_postgres.start()
             assert (await api.get(path)).json() == job
             assert (await api.get("/readyz")).json()["status"] == "ready"
+
+
+async def test_the_database_is_too_slow(tmp_path: Path, postgres_url: str, redis_server: RedisServer) -> None:
+    with System(
+        tmp_path, database_url=postgres_url, redis=redis_server, database_statement_timeout_seconds=0.5
+    ) as system:
+        system.start_api()
+        blocker = await asyncpg.connect(postgres_url)
+        async with client_of(system) as api, blocker.transaction():
+            await blocker.execute("LOCK TABLE jobs IN ACCESS EXCLUSIVE MODE")
+            assert "database" in problem(await api.get("/api/jobs"), 503, "unavailable")["detail"]
+        async with client_of(system) as api:
+            assert (await api.get("/api/jobs")).status_code == 200
+        await blocker.close()
+
+
+async def test_a_statement_that_is_wrong_is_not_the_client_s_fault(
+    tmp_path: Path, postgres_url: str, redis_server: RedisServer
+) -> None:
+    with System(tmp_path, database_url=postgres_url, redis=redis_server) as system:
+        system.start_api()
+        connection = await asyncpg.connect(postgres_url)
+        await connection.execute("ALTER TABLE jobs RENAME COLUMN progress TO advance")
+        await connection.close()
+        async with client_of(system) as api:
+            body = problem(await api.get("/api/jobs"), 500)
+        # The operator finds the occurrence in the log, with all that the client is not told.
+        lines = [line for line in system.log_lines() if line.get("instance") == body["instance"]]
+        assert "UndefinedColumnError" in lines[0]["exception"]

@@ -13,6 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from shared.schema.jobs import AttemptOutcome, JobSpec, JobStatus, JobView
 from shared.store.backlog import Backlog
 from shared.store.database import Database
+from shared.store.errors import UploadMissing
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.records import Claim, Lease, LeaseLost, NewArtifact, Usage
@@ -79,7 +80,7 @@ async def test_a_new_job_is_queued_and_shows_what_was_asked(life: Life) -> None:
 
 
 async def test_a_job_needs_an_upload(life: Life) -> None:
-    with pytest.raises(IntegrityError):
+    with pytest.raises(UploadMissing):
         await life.jobs.create(SPEC, upload_id=uuid4(), queue="default", max_attempts=1)
 
 

@@ -17,9 +17,11 @@ class Recorder(Publisher):
         self.batches: list[list[JobMessage]] = []
         self.gate = threading.Event()
         self.gate.set()
+        self.is_publishing = threading.Event()
         self.errors: list[Exception] = []
 
     def publish(self, messages: Iterable[JobMessage]) -> None:
+        self.is_publishing.set()
         self.gate.wait(10)
         if self.errors:
             raise self.errors.pop(0)
@@ -72,13 +74,15 @@ def test_what_does_not_fit_is_dropped_and_nobody_waits(monkeypatch: Any) -> None
     publisher.gate.clear()
     sender = Dispatcher(publisher)
     sender.start()
-    sent = messages(50)
-    for message in sent:
+    sent = messages(51)
+    sender.dispatch(sent[0])
+    assert publisher.is_publishing.wait(10)
+    for message in sent[1:]:
         sender.dispatch(message)
     publisher.gate.set()
     sender.close(10)
-    assert publisher.messages == sent[: len(publisher.messages)]
-    assert 10 <= len(publisher.messages) <= 22
+    # The one that was on its way, and the ten that fitted.
+    assert publisher.messages == sent[:11]
 
 
 def test_the_end_does_not_wait_for_a_publisher_that_hangs() -> None:

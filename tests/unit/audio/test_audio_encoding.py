@@ -88,6 +88,14 @@ def test_dither_is_triangular_noise_of_two_steps() -> None:
     assert error.var() == pytest.approx(0.25, abs=0.003)
 
 
+@pytest.mark.parametrize("audio_format", ["wav", "flac", "mp3"])
+def test_what_is_over_full_scale_is_clipped_and_does_not_wrap(tmp_path: Path, audio_format: str) -> None:
+    source = save(tmp_path / "a.wav", sine(100, 6, 1, channels=1), 48_000, "pcm_f32le")
+    written = independent.read(render(source, Transcode(format=audio_format)))[0].astype(float)
+    clipped = np.clip(sine(100, 6, 1, channels=1)[0], -1, 1)
+    assert written == pytest.approx(clipped, abs=0.3 if audio_format == "mp3" else 1e-4)
+
+
 def test_silence_stays_silence(tmp_path: Path) -> None:
     source = save(tmp_path / "a.wav", silence(1), 48_000, "pcm_s24le")
     assert not independent.read(render(source, Transcode(format="wav"))).any()

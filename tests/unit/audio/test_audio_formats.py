@@ -56,6 +56,7 @@ INPUTS = {
     "a.ac3": ("ac3", 48_000, 6),
     "a.wv": ("wavpack", 44_100, 2),
     "seven.wav": ("pcm_s16le", 48_000, 8),
+    "seven.opus": ("libopus", 48_000, 8),
 }
 
 

@@ -132,6 +132,17 @@ def test_true_peak_is_that_of_a_much_finer_resampling() -> None:
     assert 20 * np.log10(meter.true_peak / np.abs(fine).max()) == pytest.approx(-0.1, abs=0.15)
 
 
+@pytest.mark.parametrize("position", range(470, 500))
+def test_peak_between_two_stretches_is_found(position: int) -> None:
+    # Whatever the stretches are, one of these lies across the end of one.
+    samples = np.zeros((1, 3000), np.float32)
+    samples[0, position : position + 2] = 1.0
+    meter = TruePeak(48_000, 1)
+    meter.add(samples)
+    meter.finish()
+    assert meter.true_peak > 1.2
+
+
 def test_click_at_the_very_end_is_heard() -> None:
     meter = TruePeak(48_000, 1)
     meter.add(np.zeros((1, 1000), np.float32))

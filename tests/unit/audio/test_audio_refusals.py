@@ -100,6 +100,14 @@ TRUNCATED = {
 }
 
 
+def test_mp3_cut_between_two_frames(tmp_path: Path) -> None:
+    # At 48 kHz and 128 kbit/s each frame has 384 bytes: only the count in the Info frame tells that some are missing.
+    encoding = ("libmp3lame", "-b:a", "128k", "-id3v2_version", "0")
+    source = save(tmp_path / "a.mp3", voice_like(SECONDS, 48_000, 2), 48_000, *encoding)
+    source.write_bytes(source.read_bytes()[: 384 * 150])
+    assert "should have 5.0 seconds" in refused(source, errors.TruncatedFile)
+
+
 @cache
 def whole(name: str) -> bytes:
     """A file that will be cut."""

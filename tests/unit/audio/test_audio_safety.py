@@ -71,6 +71,17 @@ def test_second_wall_behind_the_list_of_demuxers(
         process(playlist, OPERATIONS, tmp_path, source_name=f"a.{kind}")
 
 
+def test_demuxer_that_opens_files_by_itself_has_no_protocol(
+    tmp_path: Path, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A relative name gets past the concat demuxer's own care; it does not ask refuse_reference, and opens it itself.
+    monkeypatch.setattr(source, "DEMUXERS", (*source.DEMUXERS, "concat"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "upload").write_text(f"ffconcat version 1.0\nfile '{secret.name}'\n")
+    with pytest.raises(errors.UnsupportedFormat):
+        process(tmp_path / "upload", OPERATIONS, tmp_path)
+
+
 def test_the_secret_can_be_read_where_nobody_forbids_it(tmp_path: Path, secret: Path) -> None:
     # Without this, the tests above might pass because the playlist is no good.
     playlist = tmp_path / "a.ffconcat"

@@ -36,10 +36,15 @@ def loud(frames: int, channels: int) -> np.ndarray:
     return np.clip(signal, -1, 32767 / 32768)
 
 
+SIZES = ((5_000, 256), (5_120, 256), (2_001, 2), (3, 1_000_000))
+CASES = [
+    *(("pcm_s16le", channels, size) for channels in (1, 2, 6) for size in SIZES),
+    *((codec, channels, SIZES[0]) for codec in ("pcm_s24le", "pcm_f32le", "pcm_u8") for channels in (1, 2, 6)),
+]
+
+
 @pytest.mark.parametrize("bits", [8, 16])
-@pytest.mark.parametrize("size", [(5_000, 256), (5_120, 256), (2_001, 2), (3, 1_000_000)])
-@pytest.mark.parametrize("channels", [1, 2, 6])
-@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_s24le", "pcm_f32le", "pcm_u8"])
+@pytest.mark.parametrize(("codec", "channels", "size"), CASES)
 def test_data_file(tmp_path: Path, codec: str, channels: int, size: tuple[int, int], bits: int) -> None:
     frames, samples_per_pixel = size
     signal = loud(frames, channels)

@@ -13,6 +13,20 @@ depends_on = None
 def upgrade() -> None:
     """Apply."""
     op.create_table(
+        "finished_totals",
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("queue", sa.Text(), nullable=False),
+        sa.Column("jobs", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("status", "queue", name=op.f("pk_finished_totals")),
+    )
+    op.create_table(
+        "finished_watermark",
+        sa.Column("id", sa.Integer(), autoincrement=False, nullable=False),
+        sa.Column("counted_until", sa.DateTime(timezone=True), nullable=False),
+        sa.CheckConstraint("id = 1", name=op.f("ck_finished_watermark_one_row")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_finished_watermark")),
+    )
+    op.create_table(
         "leaderships",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
@@ -89,21 +103,28 @@ def upgrade() -> None:
             sqlite_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
         )
         batch_op.create_index(
+            "ix_jobs_finished",
+            ["finished_at"],
+            unique=False,
+            postgresql_where=sa.text("finished_at IS NOT NULL"),
+            sqlite_where=sa.text("finished_at IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_jobs_lease",
             ["lease_expires_at"],
             unique=False,
             postgresql_where=sa.text("status = 'running'"),
             sqlite_where=sa.text("status = 'running'"),
         )
-        batch_op.create_index(
-            "ix_jobs_queued",
-            ["queue", "id"],
-            unique=False,
-            postgresql_where=sa.text("status = 'queued'"),
-            sqlite_where=sa.text("status = 'queued'"),
-        )
         batch_op.create_index("ix_jobs_status_id", ["status", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_upload_id"), ["upload_id"], unique=False)
+        batch_op.create_index(
+            "ix_jobs_waiting",
+            ["queue", "created_at", "id", "dispatched_at"],
+            unique=False,
+            postgresql_where=sa.text("status = 'queued' AND not_before IS NULL"),
+            sqlite_where=sa.text("status = 'queued' AND not_before IS NULL"),
+        )
 
     op.create_table(
         "artifacts",
@@ -143,13 +164,20 @@ def downgrade() -> None:
     op.drop_table("attempts")
     op.drop_table("artifacts")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_jobs_waiting",
+            postgresql_where=sa.text("status = 'queued' AND not_before IS NULL"),
+            sqlite_where=sa.text("status = 'queued' AND not_before IS NULL"),
+        )
         batch_op.drop_index(batch_op.f("ix_jobs_upload_id"))
         batch_op.drop_index("ix_jobs_status_id")
         batch_op.drop_index(
-            "ix_jobs_queued", postgresql_where=sa.text("status = 'queued'"), sqlite_where=sa.text("status = 'queued'")
+            "ix_jobs_lease", postgresql_where=sa.text("status = 'running'"), sqlite_where=sa.text("status = 'running'")
         )
         batch_op.drop_index(
-            "ix_jobs_lease", postgresql_where=sa.text("status = 'running'"), sqlite_where=sa.text("status = 'running'")
+            "ix_jobs_finished",
+            postgresql_where=sa.text("finished_at IS NOT NULL"),
+            sqlite_where=sa.text("finished_at IS NOT NULL"),
         )
         batch_op.drop_index(
             "ix_jobs_due",
@@ -167,3 +195,5 @@ def downgrade() -> None:
 
     op.drop_table("uploads")
     op.drop_table("leaderships")
+    op.drop_table("finished_watermark")
+    op.drop_table("finished_totals")
