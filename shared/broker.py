@@ -90,7 +90,8 @@ def make_app(settings: Settings) -> Celery:
         worker_lost_wait=1.0,
         worker_cancel_long_running_tasks_on_connection_loss=False,
         worker_send_task_events=True,
-        task_send_sent_event=True,
+        # An event for each message sent would cost as much as the message.
+        task_send_sent_event=False,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
     )

@@ -4,7 +4,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import structlog
-from sqlalchemy.exc import DBAPIError
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_random_exponential
 
 from services.worker.failures import TIME_LIMIT, Failure, backoff_seconds, classify
@@ -13,6 +12,7 @@ from shared.broker import JobMessage, Publisher
 from shared.schema.events import JobEvent
 from shared.schema.jobs import JobStatus
 from shared.settings import Settings
+from shared.store.errors import DATABASE_ERRORS, is_unavailable
 from shared.store.jobs import Jobs
 from shared.store.records import Claim, LeaseLost, NewArtifact, Usage
 
@@ -29,9 +29,7 @@ async def patiently(call: Callable[[], Awaitable[Answer]]) -> Answer:
         sqlalchemy.exc.DBAPIError, OSError: it could not be reached for two minutes.
     """
     retrying = AsyncRetrying(
-        retry=retry_if_exception(
-            lambda error: isinstance(error, DBAPIError | OSError) and classify(error).is_transient
-        ),
+        retry=retry_if_exception(lambda error: isinstance(error, DATABASE_ERRORS) and is_unavailable(error)),
         wait=wait_random_exponential(multiplier=0.2, max=5),
         stop=stop_after_delay(_PATIENCE_SECONDS),
         reraise=True,

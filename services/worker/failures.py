@@ -7,12 +7,11 @@ import random
 from dataclasses import dataclass
 
 from redis.exceptions import RedisError
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from services.worker.audio.errors import AudioError
 from shared.blobs import BlobMissing, BlobStoreUnavailable
 from shared.settings import Settings
+from shared.store.errors import DATABASE_ERRORS, is_unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +44,6 @@ _INPUT_GONE = Failure("input_missing", "The input is no longer stored; send it a
 _TABLE: tuple[tuple[type[BaseException], Failure], ...] = (
     (BlobMissing, _INPUT_GONE),
     (BlobStoreUnavailable, _STORAGE),
-    (DBAPIError, _STORE),
-    (PoolTimeoutError, _STORE),
     (RedisError, _STORE),
     (ConnectionError, _CONNECTION),
     (TimeoutError, _TIMEOUT),
@@ -59,6 +56,8 @@ def classify(error: BaseException) -> Failure:
     """What to tell the user of an error, and whether to try again."""
     if isinstance(error, AudioError):
         return Failure(error.code, str(error))
+    if isinstance(error, DATABASE_ERRORS) and not isinstance(error, OSError):
+        return _STORE if is_unavailable(error) else _INTERNAL
     return next((failure for kind, failure in _TABLE if isinstance(error, kind)), _INTERNAL)
 
 

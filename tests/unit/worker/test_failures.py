@@ -4,12 +4,20 @@ import errno
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 
 from services.worker.audio.errors import NotAudio, TooLong
 from services.worker.failures import backoff_seconds, classify
 from shared.blobs import BlobMissing, BlobStoreUnavailable
 from shared.settings import Settings
+
+
+class SqlState(Exception):
+    """A driver's error with PostgreSQL's code (its manual, appendix A)."""
+
+    def __init__(self, sqlstate: str) -> None:
+        self.sqlstate = sqlstate
+
 
 TRANSIENT = [
     ConnectionError(),
@@ -19,9 +27,17 @@ TRANSIENT = [
     BlobStoreUnavailable("x"),
     RedisConnectionError("redis://:secret@h"),
     OperationalError("SELECT secret", {}, Exception()),
-    DBAPIError("SELECT secret", {}, Exception()),
+    DBAPIError("SELECT secret", {}, SqlState("57P01")),
 ]
-LASTING = [NotAudio("Not an audio file."), TooLong("Too long."), BlobMissing("k"), MemoryError(), ValueError("secret")]
+LASTING = [
+    IntegrityError("INSERT secret", {}, SqlState("23505")),
+    DBAPIError("SELECT secret", {}, SqlState("42601")),
+    NotAudio("Not an audio file."),
+    TooLong("Too long."),
+    BlobMissing("k"),
+    MemoryError(),
+    ValueError("secret"),
+]
 
 
 @pytest.mark.parametrize("error", TRANSIENT, ids=repr)
