@@ -1,0 +1,96 @@
+"""One trace from the HTTP request through Redis into the worker's steps, as a collector receives it."""
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from tests.audio_files import recording
+from tests.system import System
+
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+
+
+class Collector:
+    """Receives spans by OTLP over HTTP."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[str, str, str, str, str]] = []  # service, name, trace, span, parent
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                collector.receive(ExportTraceServiceRequest.FromString(body))
+                self.send_response(200)
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.endpoint = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def receive(self, request: ExportTraceServiceRequest) -> None:
+        for resource in request.resource_spans:
+            service = next(
+                attribute.value.string_value
+                for attribute in resource.resource.attributes
+                if attribute.key == "service.name"
+            )
+            for scope in resource.scope_spans:
+                for span in scope.spans:
+                    self.spans.append(
+                        (service, span.name, span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
+                    )
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    collector = Collector()
+    yield collector
+    collector.close()
+
+
+def test_one_trace_from_the_request_into_the_workers_steps(system: System, collector: Collector) -> None:
+    system.environment = {
+        **system.environment,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+    }
+    system.client.headers["traceparent"] = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+    worker = system.start_worker(concurrency=1)
+    api = system.start_api()
+    job = system.finished(system.submit(recording(), {"op": "probe"})["id"])
+    assert job["status"] == "succeeded"
+    worker.stop()
+    api.stop()
+    ours = {
+        span: (service, name, parent) for service, name, trace, span, parent in collector.spans if trace == TRACE_ID
+    }
+    by_name = {name: span for span, (_, name, _) in ours.items()}
+
+    def ancestors(span: str) -> list[tuple[str, str]]:
+        """Service and name of the span and of those above it, up to the client's."""
+        service, name, parent = ours[span]
+        return [(service, name), *(ancestors(parent) if parent in ours else [("client", parent)])]
+
+    for step in ("claim", "fetch blob", "process", "store artifacts", "finish"):
+        above = ancestors(by_name[step])
+        assert above[:2] == [("wavemill-worker", step), ("wavemill-worker", "job")]
+        assert above[-2:] == [("wavemill-api", "POST /api/jobs"), ("client", "b7ad6b7169203331")]
+    logged = {
+        line["trace_id"]
+        for line in system.log_lines()
+        if line.get("job_id") == job["id"] and line["event"] == "attempt ended"
+    }
+    assert logged == {TRACE_ID}
