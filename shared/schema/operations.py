@@ -129,6 +129,67 @@ class Waveform(Operation):
     )
 
 
+class FrequencyScale(StrEnum):
+    """How frequencies are spread over the height of a picture."""
+
+    LINEAR = "linear"
+    MEL = "mel"
+    LOG = "log"
+
+
+class ColorMap(StrEnum):
+    """Which colours levels have."""
+
+    VIRIDIS = "viridis"
+    MAGMA = "magma"
+    INFERNO = "inferno"
+    GRAY = "gray"
+
+
+class Spectrogram(Operation):
+    """The spectrum of the mean of the channels over time, as a PNG picture; low frequencies are at the bottom."""
+
+    summary = "A picture of the spectrum over time (PNG), on a linear, mel or logarithmic frequency axis"
+    example = {"op": "spectrogram", "width": 1200, "height": 400, "frequency_scale": "mel", "colors": "magma"}
+
+    op: Literal["spectrogram"] = "spectrogram"
+    width: int = Field(default=1024, ge=16, le=4096, description="Pixels; all of the audio is spread over them.")
+    height: int = Field(default=512, ge=16, le=1024, description="Pixels.")
+    frequency_scale: FrequencyScale = FrequencyScale.LINEAR
+    min_hz: float | None = Field(
+        default=None, ge=0, le=192_000, description="Bottom of the picture, Hz; 0, or 20 on the log scale, if left out."
+    )
+    max_hz: float | None = Field(
+        default=None, gt=0, le=192_000, description="Top of the picture, Hz; half of the sample rate if left out."
+    )
+    range_db: float = Field(
+        default=100.0, ge=20.0, le=120.0, description="Levels that the colours are spread over, down from 0 dBFS; dB."
+    )
+    colors: ColorMap = ColorMap.VIRIDIS
+
+    @model_validator(mode="after")
+    def _is_an_axis(self) -> Self:
+        if self.frequency_scale is FrequencyScale.LOG and self.min_hz == 0:
+            raise ValueError("a log frequency_scale cannot begin at a min_hz of 0")
+        lowest = self.min_hz or (20.0 if self.frequency_scale is FrequencyScale.LOG else 0.0)
+        if self.max_hz is not None and self.max_hz <= lowest:
+            raise ValueError("max_hz must be above min_hz, which is 20 on the log scale if left out")
+        return self
+
+
+class Silence(Operation):
+    """Where nothing is heard: no sample of any channel reaches the threshold, for the least length at least."""
+
+    summary = "Silent stretches: where each begins and ends, and how long they are together"
+    example = {"op": "silence", "threshold_dbfs": -45, "min_seconds": 0.5}
+
+    op: Literal["silence"] = "silence"
+    threshold_dbfs: float = Field(
+        default=-50.0, ge=-120.0, le=0.0, description="A sample of this magnitude or more is heard, dBFS."
+    )
+    min_seconds: float = Field(default=0.5, ge=0.01, le=3600.0, description="Shorter silences are not listed.")
+
+
 class Transcode(Operation, Encoding):
     """The input in another format."""
 
@@ -139,19 +200,25 @@ class Transcode(Operation, Encoding):
 
 
 class Normalize(Operation, Encoding):
-    """The input at a target loudness, by one gain for all of it; the gain stops at the true-peak ceiling."""
+    """The input at a target loudness, by one gain for all of it; peaks that it takes over the ceiling are limited."""
 
-    summary = "A master at a target loudness, under a true-peak ceiling, by linear gain"
+    summary = "A master at a target loudness: linear gain, and a true-peak limiter where that would pass the ceiling"
     example = {"op": "normalize", "target_lufs": -16, "true_peak_dbtp": -1, "format": "flac"}
 
     op: Literal["normalize"] = "normalize"
     target_lufs: float = Field(default=-16.0, ge=-70.0, le=-5.0, description="Integrated loudness to reach, LUFS.")
     true_peak_dbtp: float = Field(default=-1.0, ge=-20.0, le=0.0, description="Ceiling of the true peak, dBTP.")
+    limiter: bool = Field(
+        default=True,
+        description="Limit the peaks that the gain takes over the ceiling; without it, the gain stops at the ceiling.",
+    )
     format: AudioFormat = AudioFormat.FLAC
 
 
-AnyOperation = Annotated[Probe | Loudness | Waveform | Transcode | Normalize, Field(discriminator="op")]
-OPERATIONS: tuple[type[Operation], ...] = (Probe, Loudness, Waveform, Transcode, Normalize)
+AnyOperation = Annotated[
+    Probe | Loudness | Waveform | Spectrogram | Silence | Transcode | Normalize, Field(discriminator="op")
+]
+OPERATIONS: tuple[type[Operation], ...] = (Probe, Loudness, Waveform, Spectrogram, Silence, Transcode, Normalize)
 operations_adapter: TypeAdapter[tuple[AnyOperation, ...]] = TypeAdapter(tuple[AnyOperation, ...])
 
 

@@ -65,6 +65,46 @@ class WaveformResult(Result):
     artifacts: tuple[str, ...]
 
 
+class SpectrogramResult(Result):
+    """What the picture's axes and colours stand for; the picture is the artifact."""
+
+    op: Literal["spectrogram"] = "spectrogram"
+    width: int = Field(description="Pixels.")
+    height: int = Field(description="Pixels.")
+    frequency_scale: Literal["linear", "mel", "log"]
+    min_hz: float = Field(description="Lower edge of the lowest row, Hz.")
+    max_hz: float = Field(description="Upper edge of the highest row, Hz.")
+    seconds_per_pixel: float
+    range_db: float = Field(description="The map's last colour is 0 dBFS or more, its first this much less or below.")
+    colors: str = Field(description="Name of the colour map.")
+    artifact: str
+
+
+MOST_SILENCES = 500
+"""A result stands in the job's row and goes over the wire with it: what is more is in the artifact alone."""
+
+
+class SilentInterval(BaseModel):
+    """One silence."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    start_seconds: float
+    end_seconds: float
+
+
+class SilenceResult(Result):
+    """The silences in the order of time. The JSON artifact has all of them, with the same names."""
+
+    op: Literal["silence"] = "silence"
+    threshold_dbfs: float
+    min_seconds: float
+    silences: tuple[SilentInterval, ...] = Field(description=f"The first {MOST_SILENCES} at most.")
+    count: int = Field(description="Of all silences.")
+    silent_seconds: float = Field(description="Length of all silences together.")
+    artifact: str
+
+
 class EncodedResult(Result):
     """What was written by an operation that encodes."""
 
@@ -83,22 +123,33 @@ class TranscodeResult(EncodedResult):
 
 
 class NormalizeResult(EncodedResult):
-    """The gain that was applied, and where it leaves the audio. `limited_by_peak`: the ceiling stopped it."""
+    """The gain that was applied, and where it leaves the audio."""
 
     op: Literal["normalize"] = "normalize"
     input_lufs: float | None
     input_true_peak_dbtp: float | None
     gain_db: float
-    output_lufs: float | None = Field(
-        description="Input loudness plus gain, LUFS; for lossy formats measured on the encoded file."
+    method: Literal["linear", "limited"] = Field(
+        default="linear", description="linear: the gain and nothing else; limited: and a limiter for the peaks."
     )
-    output_true_peak_dbtp: float | None
+    largest_reduction_db: float = Field(default=0.0, description="By how much the limiter turned down at most, dB.")
+    output_lufs: float | None = Field(
+        description="By linear gain the input's loudness plus the gain; limited, measured behind the limiter; "
+        "of lossy formats, measured on the encoded file. LUFS."
+    )
+    output_true_peak_dbtp: float | None = Field(description="Of the same, dBTP.")
     target_lufs: float
     true_peak_ceiling_dbtp: float
-    limited_by_peak: bool
+    limited_by_peak: bool = Field(description="The target was not reached, because of the ceiling.")
 
 
 AnyResult = Annotated[
-    ProbeResult | LoudnessResult | WaveformResult | TranscodeResult | NormalizeResult,
+    ProbeResult
+    | LoudnessResult
+    | WaveformResult
+    | SpectrogramResult
+    | SilenceResult
+    | TranscodeResult
+    | NormalizeResult,
     Field(discriminator="op"),
 ]

@@ -20,7 +20,7 @@ from services.worker.audio.encoders import EXTENSIONS
 from services.worker.audio.engine import process
 from services.worker.audio.errors import AudioError
 from services.worker.audio.report import Report
-from shared.schema.operations import AnyOperation, operations_adapter
+from shared.schema.operations import AnyOperation, ColorMap, FrequencyScale, operations_adapter
 
 _FORMATS = {f".{extension}": audio_format.value for audio_format, extension in EXTENSIONS.items()}
 _BAR_WIDTH = 40
@@ -61,11 +61,18 @@ def _parser() -> argparse.ArgumentParser:
     work.add_argument("--probe", action="store_true", help="container, streams and tags")
     work.add_argument("--loudness", action="store_true", help="EBU R128 loudness, range and true peak")
     work.add_argument("--waveform", type=Path, action="append", default=[], metavar="OUT", help=".dat or .json")
+    work.add_argument("--spectrogram", type=Path, action="append", default=[], metavar="OUT", help=".png")
+    work.add_argument("--silence", type=Path, action="append", default=[], metavar="OUT", help="silences, .json")
     work.add_argument("--transcode", type=Path, action="append", default=[], metavar="OUT", help="another format")
     work.add_argument("--normalize", type=Path, action="append", default=[], metavar="OUT", help="at a loudness")
     how = parser.add_argument_group("parameters")
     how.add_argument("--samples-per-pixel", type=int, metavar="N", help="of the waveform (256)")
     how.add_argument("--bits", type=int, choices=(8, 16), help="of the waveform (8)")
+    how.add_argument("--size", type=_size, default={}, metavar="WxH", help="pixels of the spectrogram (1024x512)")
+    how.add_argument("--scale", choices=[scale.value for scale in FrequencyScale], help="its frequency axis (linear)")
+    how.add_argument("--colors", choices=[colors.value for colors in ColorMap], help="its colour map (viridis)")
+    how.add_argument("--threshold", type=float, metavar="DBFS", help="what is below is silent (-50)")
+    how.add_argument("--min-seconds", type=float, metavar="S", help="shortest silence that is listed (0.5)")
     how.add_argument("--bitrate", type=int, metavar="KBPS", help="of lossy outputs (64 a channel)")
     how.add_argument("--rate", type=int, metavar="HZ", help="sample rate of outputs (the input's)")
     how.add_argument("--channels", type=int, metavar="N", help="channels of outputs (the input's)")
@@ -80,32 +87,39 @@ def _operations(options: argparse.Namespace) -> tuple[tuple[AnyOperation, ...], 
     """The operations of a command line, and where the artifact of each name shall go."""
     asked: list[dict[str, Any]] = []
     targets: dict[str, Path] = {}
-    outputs = any((options.waveform, options.transcode, options.normalize))
-    if options.probe or not (options.loudness or outputs):
-        asked.append({"op": "probe"})
-    if options.loudness or not (options.probe or outputs):
-        asked.append({"op": "loudness"})
-    drawing = _given(samples_per_pixel=options.samples_per_pixel, bits=options.bits)
     encoding = _given(bitrate_kbps=options.bitrate, sample_rate=options.rate, channels=options.channels)
     level = _given(target_lufs=options.target, true_peak_dbtp=options.ceiling)
-    for number, path in enumerate(options.waveform, start=1):
-        suffix = path.suffix.lower()
-        if suffix not in {".dat", ".json"}:
-            raise ValueError(f"{path.name}: a waveform is a .dat or a .json file")
-        asked.append({"op": "waveform", "name": f"waveform-{number}", "formats": [suffix[1:]], **drawing})
-        targets[f"waveform-{number}{suffix}"] = path
-    for op, paths, more in (("transcode", options.transcode, {}), ("normalize", options.normalize, level)):
-        for number, path in enumerate(paths, start=1):
+    drawing = _given(samples_per_pixel=options.samples_per_pixel, bits=options.bits)
+    picture = _given(frequency_scale=options.scale, colors=options.colors, **options.size)
+    quiet = _given(threshold_dbfs=options.threshold, min_seconds=options.min_seconds)
+    audio = {suffix: {"format": audio_format} for suffix, audio_format in _FORMATS.items()}
+    # Each operation that writes a file: what the file's extension says, and the parameters.
+    writing: tuple[tuple[str, dict[str, dict[str, Any]], dict[str, Any]], ...] = (
+        ("waveform", {".dat": {"formats": ["dat"]}, ".json": {"formats": ["json"]}}, drawing),
+        ("spectrogram", {".png": {}}, picture),
+        ("silence", {".json": {}}, quiet),
+        ("transcode", audio, encoding),
+        ("normalize", audio, {**encoding, **level}),
+    )
+    for op, forms, parameters in writing:
+        for number, path in enumerate(getattr(options, op), start=1):
             suffix = path.suffix.lower()
-            if suffix not in _FORMATS:
-                raise ValueError(f"{path.name}: an audio file is one of {', '.join(sorted(_FORMATS))}")
-            name = f"{op}-{number}"
-            asked.append({"op": op, "name": name, "format": _FORMATS[suffix], **encoding, **more})
-            targets[f"{name}{suffix}"] = path
-    return operations_adapter.validate_python(asked), targets
+            if suffix not in forms:
+                raise ValueError(f"{path.name}: --{op} writes {', '.join(sorted(forms))}")
+            asked.append({"op": op, "name": f"{op}-{number}", **forms[suffix], **parameters})
+            targets[f"{op}-{number}{suffix}"] = path
+    measures = [op for op in ("probe", "loudness") if getattr(options, op)]
+    if not measures and not asked:
+        measures = ["probe", "loudness"]
+    return operations_adapter.validate_python([*({"op": op} for op in measures), *asked]), targets
 
 
-def _given(**parameters: float | None) -> dict[str, float]:
+def _size(text: str) -> dict[str, int]:
+    width, height = text.lower().split("x")
+    return {"width": int(width), "height": int(height)}
+
+
+def _given(**parameters: float | str | None) -> dict[str, float | str]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 

@@ -1,4 +1,4 @@
-"""One output file: the blocks mixed, resampled, amplified and handed to an encoder."""
+"""One output file: the blocks mixed, amplified, resampled, limited and handed to an encoder."""
 
 from pathlib import Path
 
@@ -6,15 +6,26 @@ import numpy as np
 
 from services.worker.audio.encoders import EXTENSIONS, MEDIA_TYPES, Plan, open_encoder
 from services.worker.audio.layouts import Mixer
+from services.worker.audio.limiter import Limiter
+from services.worker.audio.loudness import LoudnessMeter, Measurement
 from services.worker.audio.pcm import Pcm, Resolution, Samples
 from services.worker.audio.report import Artifact
 from services.worker.audio.resample import Resampler
 
 
 class Rendition:
-    """A consumer of blocks that writes one encoded file."""
+    """A consumer of blocks that writes one encoded file; with a limiter, it also measures what that gives."""
 
-    def __init__(self, name: str, plan: Plan, source: Pcm, output_dir: Path, *, gain_db: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        plan: Plan,
+        source: Pcm,
+        output_dir: Path,
+        *,
+        gain_db: float = 0.0,
+        ceiling_dbtp: float | None = None,
+    ) -> None:
         self.plan = plan
         self.path = output_dir / f"{name}.{EXTENSIONS[plan.format]}"
         self.artifact = Artifact(self.path.name, self.path, MEDIA_TYPES[plan.format])
@@ -22,6 +33,7 @@ class Rendition:
         self._gain = np.float32(10 ** (gain_db / 20))
         self._mixer = Mixer(source.channels, plan.channels)
         self._resampler = Resampler(source.sample_rate, plan.sample_rate, len(plan.channels))
+        self._limited = None if ceiling_dbtp is None else _Limited(plan, source.resolution, ceiling_dbtp)
         exact = source.resolution is Resolution.INT16 or (source.resolution is Resolution.INT24 and plan.bits == 24)
         changed = gain_db != 0 or self._mixer.changes_samples or self._resampler.changes_samples
         self._encoder = open_encoder(self.path, plan, dither=changed or not exact)
@@ -36,6 +48,8 @@ class Rendition:
     def finish(self) -> None:
         """Encode the rest and close the file."""
         self._write(self._resampler.flush())
+        if self._limited is not None:
+            self._encode(self._limited.flush())
         self._encoder.finish()
 
     def abort(self) -> None:
@@ -48,7 +62,49 @@ class Rendition:
         """Length of what was written."""
         return self.frames / self.plan.sample_rate
 
+    @property
+    def limited(self) -> Measurement | None:
+        """Loudness of what the limiter gave to the encoder; None without one."""
+        return None if self._limited is None else self._limited.measurement()
+
+    @property
+    def largest_reduction_db(self) -> float:
+        """By how much the limiter turned the audio down at most."""
+        return 0.0 if self._limited is None else self._limited.limiter.largest_reduction_db
+
     def _write(self, samples: Samples) -> None:
+        if self._limited is not None and samples.shape[1]:
+            samples = self._limited.limit(samples)
+        self._encode(samples)
+
+    def _encode(self, samples: Samples) -> None:
         if samples.shape[1]:
             self.frames += samples.shape[1]
             self._encoder.write(samples)
+
+
+class _Limited:
+    """A limiter, and a meter behind it."""
+
+    def __init__(self, plan: Plan, resolution: Resolution, ceiling_dbtp: float) -> None:
+        self.limiter = Limiter(plan.sample_rate, len(plan.channels), ceiling_dbtp)
+        self._meter = LoudnessMeter(Pcm(plan.sample_rate, plan.channels, resolution))
+
+    def limit(self, samples: Samples) -> Samples:
+        """See Limiter."""
+        return self._measured(self.limiter.limit(samples))
+
+    def flush(self) -> Samples:
+        """See Limiter."""
+        rest = self._measured(self.limiter.flush())
+        self._meter.finish()
+        return rest
+
+    def measurement(self) -> Measurement:
+        """Of all that was limited, once it is flushed."""
+        return self._meter.measurement()
+
+    def _measured(self, samples: Samples) -> Samples:
+        if samples.shape[1]:
+            self._meter.add(samples)
+        return samples

@@ -1,6 +1,7 @@
 """The engine from a shell."""
 
 import json
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -33,12 +34,19 @@ def test_without_operations_it_measures(tone: Path, capsys: pytest.CaptureFixtur
 
 
 def test_outputs_go_where_they_were_asked_to(tone: Path, tmp_path: Path) -> None:
-    targets = [tmp_path / name for name in ("a.dat", "b.json", "c.mp3", "d.m4a", "e.flac")]
-    options = ("--waveform", "--waveform", "--transcode", "--transcode", "--normalize")
+    targets = [tmp_path / name for name in ("a.dat", "b.json", "c.mp3", "d.m4a", "e.flac", "f.json", "g.png")]
+    options = ("--waveform", "--waveform", "--transcode", "--transcode", "--normalize", "--silence", "--spectrogram")
     wanted = [part for option, target in zip(options, targets, strict=True) for part in (option, str(target))]
-    assert main([str(tone), *wanted, "--target", "-20", "--bits", "16", "--quiet"]) == 0
+    assert (
+        main(
+            [str(tone), *wanted, "--target", "-20", "--bits", "16", "--threshold", "-20", "--size", "64x32", "--quiet"]
+        )
+        == 0
+    )
     assert all(target.stat().st_size > 0 for target in targets)
     assert json.loads(targets[1].read_text())["bits"] == 16
+    assert json.loads(targets[5].read_text())["silent_seconds"] == 5
+    assert targets[6].read_bytes()[16:24] == struct.pack(">II", 64, 32)
     assert measure(targets[4]).integrated_lufs == pytest.approx(-20, abs=0.1)
 
 
@@ -55,7 +63,14 @@ def test_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 @pytest.mark.parametrize(
     "arguments",
-    [["--transcode", "a.xyz"], ["--waveform", "a.png"], ["--normalize", "a.mp3", "--bitrate", "999"]],
+    [
+        ["--transcode", "a.xyz"],
+        ["--waveform", "a.png"],
+        ["--silence", "a.txt"],
+        ["--spectrogram", "a.jpg"],
+        ["--spectrogram", "a.png", "--size", "big"],
+        ["--normalize", "a.mp3", "--bitrate", "999"],
+    ],
 )
 def test_wrong_arguments(tone: Path, arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:

@@ -149,11 +149,12 @@ def test_gain_stops_at_the_ceiling(tmp_path: Path, audio_format: str) -> None:
     source = save(tmp_path / "a.wav", voice_like(5, 48_000, 2))
     output = tmp_path / "out"
     output.mkdir()
-    operation = Normalize(format=audio_format, target_lufs=-5, true_peak_dbtp=-1.5)
+    operation = Normalize(format=audio_format, target_lufs=-5, true_peak_dbtp=-1.5, limiter=False)
     report = process(source, (operation,), output)
     result = report.results["normalize"]
     assert isinstance(result, NormalizeResult)
     assert result.limited_by_peak
+    assert (result.method, result.largest_reduction_db) == ("linear", 0)
     assert result.output_true_peak_dbtp == -1.5
     assert result.output_lufs is not None
     judge = independent.measure(report.artifacts[0].path)

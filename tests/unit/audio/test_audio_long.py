@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from services.worker.audio.engine import process
-from shared.schema.operations import Loudness, Normalize, Probe, Transcode, Waveform
+from shared.schema.operations import Loudness, Normalize, Probe, Silence, Spectrogram, Transcode, Waveform
 from shared.schema.results import LoudnessResult
 from tests.unit.audio.independent import measure
 from tests.unit.audio.signals import save, voice_like
@@ -28,6 +28,8 @@ def test_an_hour(tmp_path: Path) -> None:
         Probe(),
         Loudness(),
         Waveform(formats=("dat", "json")),
+        Spectrogram(),
+        Silence(),
         Transcode(format="flac"),
         Normalize(format="wav", target_lufs=-30),
     )

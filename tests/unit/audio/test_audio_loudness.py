@@ -7,6 +7,7 @@ import pytest
 import soxr  # type: ignore[import-untyped]  # it ships no types
 
 from services.worker.audio.engine import process
+from services.worker.audio.loudness.block_filter import BlockFilter
 from services.worker.audio.loudness.true_peak import TruePeak, interpolator, oversampling_factor
 from services.worker.audio.loudness.weighting import channel_weights, k_weighting
 from shared.schema.operations import Loudness
@@ -92,6 +93,45 @@ def test_sample_peak(tmp_path: Path) -> None:
     signal = silence(2)
     signal[1, 70_000] = -0.25
     assert loudness(save(tmp_path / "a.wav", signal)).sample_peak_dbfs == pytest.approx(-12.04, abs=0.005)
+
+
+def plainly(sections: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """Second-order sections sample by sample (transposed direct form II), in Python's floats."""
+    filtered = []
+    for channel in samples.astype(float).tolist():
+        for b0, b1, b2, _, a1, a2 in sections.tolist():
+            first = second = 0.0
+            for place, value in enumerate(channel):
+                channel[place] = b0 * value + first
+                first = b1 * value - a1 * channel[place] + second
+                second = b2 * value - a2 * channel[place]
+        filtered.append(channel)
+    return np.array(filtered)
+
+
+@pytest.mark.parametrize("rate", [8_000, 48_000, 192_000, 384_000])
+@pytest.mark.parametrize("pieces", [(20_000,), (1, 31, 32, 33, 9_000, 64, 5), (7, 11_000)])
+def test_filter_is_that_of_its_sections(rate: int, pieces: tuple[int, ...]) -> None:
+    # With an offset, which the high-pass takes out, and something that dies away to nothing.
+    frames = sum(pieces)
+    noise = np.random.default_rng(2).normal(size=(2, frames)) * np.geomspace(1, 1e-5, frames)
+    samples = (0.3 * noise + np.array([[0.5], [0.0]])).astype(np.float32)
+    meter, start, out = BlockFilter(k_weighting(rate), 2), 0, []
+    for piece in pieces:
+        out.append(meter.filter(samples[:, start : start + piece]))
+        start += piece
+    error = np.abs(np.concatenate(out, axis=1) - plainly(k_weighting(rate), samples))
+    assert error.max() < 1e-6
+    # Where there is no offset, the error is as small as what is left of the sound.
+    assert error[1, -2_000:].max() < 1e-9
+
+
+@pytest.mark.parametrize("rate", [60, 100, 1_000, 3_000, 3_400])
+def test_rates_too_low_for_the_filters(tmp_path: Path, rate: int) -> None:
+    result = loudness(save(tmp_path / "a.wav", sine(rate / 5, -20, 20, rate, 1), rate, "pcm_s24le"))
+    # -20 dBFS of a sine, 3 dB less of power, and BS.1770's offset. Its high-pass, whose numerator is the same at every
+    # rate, adds up to 2 dB at 1 kHz, and more where its corner nears half of the rate.
+    assert result.integrated_lufs == pytest.approx(-20 - 3.01 - 0.69, abs=2.2 if rate >= 1_000 else 12)
 
 
 def every_point(samples: np.ndarray, rate: int) -> float:

@@ -14,13 +14,15 @@ from services.worker.audio.errors import AudioError
 from services.worker.audio.loudness import LoudnessMeter
 from services.worker.audio.pcm import Pcm, Resolution
 from services.worker.audio.resample import Resampler
-from shared.schema.operations import AnyOperation, Loudness, Normalize, Probe, Transcode, Waveform
+from shared.schema.operations import AnyOperation, Loudness, Normalize, Probe, Silence, Spectrogram, Transcode, Waveform
 from tests.unit.audio.signals import save, sine, voice_like
 
 OPERATIONS: tuple[AnyOperation, ...] = (
     Probe(),
     Loudness(),
     Waveform(formats=("dat", "json")),
+    Spectrogram(),
+    Silence(),
     Transcode(format="mp3"),
     Normalize(format="flac"),
 )
@@ -29,7 +31,7 @@ UNHURRIED = settings(deadline=None, max_examples=15, suppress_health_check=[Heal
 
 @UNHURRIED
 @given(
-    rate=st.sampled_from([4_000, 8_000, 11_025, 32_000, 37_800, 48_000, 96_000, 192_000]),
+    rate=st.sampled_from([60, 1_000, 3_300, 4_000, 8_000, 11_025, 32_000, 37_800, 48_000, 96_000, 192_000]),
     channels=st.sampled_from([1, 2, 3, 4, 5, 6, 8]),
     codec=st.sampled_from(["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_mulaw"]),
     frames=st.integers(1, 20_000),

@@ -6,13 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from services.worker.audio.loudness.block_filter import BlockFilter
 from services.worker.audio.loudness.gating import STEPS_A_SECOND, Gating
 from services.worker.audio.loudness.true_peak import TruePeak
-from services.worker.audio.loudness.weighting import KWeighting, channel_weights
+from services.worker.audio.loudness.weighting import channel_weights, k_weighting
 from services.worker.audio.pcm import Pcm, Samples
-
-# What is weighted at once: in float64 and stereo half a megabyte, which stays in the cache between the steps.
-_PIECE_FRAMES = 32_768
 
 
 @dataclass(frozen=True)
@@ -33,18 +31,14 @@ class LoudnessMeter:
     def __init__(self, pcm: Pcm) -> None:
         self._step = max(1, round(pcm.sample_rate / STEPS_A_SECOND))
         self._weights = channel_weights(pcm.channels)
-        self._filter = KWeighting(pcm.sample_rate, len(pcm.channels))
+        self._filter = BlockFilter(k_weighting(pcm.sample_rate), len(pcm.channels))
         self._gating = Gating()
         self._peak = TruePeak(pcm.sample_rate, len(pcm.channels))
-        self._rest: NDArray[np.float64] = np.empty((len(pcm.channels), 0))
+        self._rest: Samples = np.empty((len(pcm.channels), 0), np.float32)
 
     def add(self, samples: Samples) -> None:
         """Take in a block, shape (channels, frames)."""
         self._peak.add(samples)
-        for start in range(0, samples.shape[1], _PIECE_FRAMES):
-            self._add_power(samples[:, start : start + _PIECE_FRAMES])
-
-    def _add_power(self, samples: Samples) -> None:
         weighted = self._filter.filter(samples)
         if self._rest.shape[1]:
             weighted = np.concatenate((self._rest, weighted), axis=1)
@@ -71,7 +65,7 @@ class LoudnessMeter:
             decibels(self._peak.sample_peak),
         )
 
-    def _powers(self, weighted: NDArray[np.float64], step: int) -> NDArray[np.float64]:
+    def _powers(self, weighted: Samples, step: int) -> NDArray[np.float64]:
         steps = weighted.reshape(len(weighted), -1, step)
         powers: NDArray[np.float64] = self._weights @ np.einsum("csi,csi->cs", steps, steps) / step
         return powers

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import sosfilt
-
-from services.worker.audio.pcm import Samples
 
 _SURROUND_WEIGHT = 1.41
 _SURROUNDS = frozenset({"SL", "SR", "SDL", "SDR"})
 _BACKS = frozenset({"BL", "BR"})
+_SHELF_HZ = 1681.974450955533
+_HIGH_PASS_HZ = 38.13547087602444
+_ALL_PASSES = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]
 
 
 def channel_weights(channels: Sequence[str]) -> NDArray[np.float64]:
@@ -31,14 +31,17 @@ def k_weighting(sample_rate: int) -> NDArray[np.float64]:
 
     The recommendation gives coefficients for 48 kHz only. These are the analogue prototypes behind them
     (after Brecht De Man, "Evaluation of implementations of the EBU R128 loudness measurement", 2018), taken to
-    any rate by the bilinear transform; at 48 kHz they are the recommendation's, to its last digits.
+    any rate by the bilinear transform; at 48 kHz they are the recommendation's, to its last digits. A rate that is
+    too low to hold a filter's corner has nothing that it would change: that one then lets all pass.
     """
-    return np.array([_high_shelf(sample_rate), _high_pass(sample_rate)])
+    shelf = _high_shelf(sample_rate) if sample_rate > 2 * _SHELF_HZ else _ALL_PASSES
+    high_pass = _high_pass(sample_rate) if sample_rate > 2 * _HIGH_PASS_HZ else _ALL_PASSES
+    return np.array([shelf, high_pass])
 
 
 def _high_shelf(sample_rate: int) -> list[float]:
-    frequency, gain_db, quality = 1681.974450955533, 3.999843853973347, 0.7071752369554196
-    k = math.tan(math.pi * frequency / sample_rate)
+    gain_db, quality = 3.999843853973347, 0.7071752369554196
+    k = math.tan(math.pi * _SHELF_HZ / sample_rate)
     high = 10 ** (gain_db / 20)
     band = high**0.4996667741545416
     norm = 1 + k / quality + k * k
@@ -53,24 +56,7 @@ def _high_shelf(sample_rate: int) -> list[float]:
 
 
 def _high_pass(sample_rate: int) -> list[float]:
-    frequency, quality = 38.13547087602444, 0.5003270373238773
-    k = math.tan(math.pi * frequency / sample_rate)
+    quality = 0.5003270373238773
+    k = math.tan(math.pi * _HIGH_PASS_HZ / sample_rate)
     norm = 1 + k / quality + k * k
     return [1.0, -2.0, 1.0, 1.0, 2 * (k * k - 1) / norm, (1 - k / quality + k * k) / norm]
-
-
-class KWeighting:
-    """The filter with its state, over consecutive blocks.
-
-    It runs in float64, whatever it is given: the poles of the high-pass lie so near to 1 that float32 would add
-    noise of its own at high sample rates, and it costs a tenth of the time.
-    """
-
-    def __init__(self, sample_rate: int, channels: int) -> None:
-        self._sections = k_weighting(sample_rate)
-        self._state = np.zeros((2, channels, 2))
-
-    def filter(self, samples: Samples) -> NDArray[np.float64]:
-        """Shape (channels, frames) to the same, weighted."""
-        weighted, self._state = sosfilt(self._sections, samples, axis=1, zi=self._state)
-        return weighted

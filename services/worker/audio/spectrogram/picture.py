@@ -1,0 +1,45 @@
+"""Levels to colours, and pixels to a PNG file."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from av import VideoFrame
+from av.video.codeccontext import VideoCodecContext
+from numpy.typing import NDArray
+
+from shared.schema.operations import ColorMap
+
+# Every sixteenth colour of the maps of matplotlib (Smith and van der Walt, CC0), evenly bright from step to step.
+_COLORS = {
+    ColorMap.VIRIDIS: "440154 48186a 472d7b 424086 3b528b 33638d 2c728e 26818e 21908c 1f9f88 28ae80 3ebc74 5dc963 "
+    "82d34c abdc32 d5e21a fde725",
+    ColorMap.MAGMA: "000004 0a0822 1d1146 36106a 50127c 691c81 822681 9c2e7f b63779 cf4170 e65163 f5695c fb8761 "
+    "fea571 fec387 fde0a2 fcfdbf",
+    ColorMap.INFERNO: "000004 0b0724 210c4a 3c0965 57106d 70196e 89226a a32b61 bb3755 d14644 e35932 f1711e f98d0a "
+    "fcab0f f9ca32 f2e865 fcffa4",
+    ColorMap.GRAY: "000000 ffffff",
+}
+
+
+def color_table(color_map: ColorMap) -> NDArray[np.uint8]:
+    """Colours from the least to the most, shape (256, 3): red, green and blue."""
+    anchors = np.array([list(bytes.fromhex(color)) for color in _COLORS[color_map].split()])
+    at = np.linspace(0, len(anchors) - 1, 256)
+    channels = [np.interp(at, np.arange(len(anchors)), anchors[:, channel]) for channel in range(3)]
+    table: NDArray[np.uint8] = np.rint(np.stack(channels, axis=1)).astype(np.uint8)
+    return table
+
+
+def write_png(path: Path, indices: NDArray[np.uint8], color_map: ColorMap) -> None:
+    """Write a picture of colours from a map's table, shape (height, width); the first row is at the top.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    height, width = indices.shape
+    encoder = VideoCodecContext.create("png", "w")
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "rgb24"
+    encoder.time_base = Fraction(1)
+    frame = VideoFrame.from_ndarray(color_table(color_map)[indices], "rgb24")
+    path.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None))))
