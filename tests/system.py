@@ -24,8 +24,12 @@ Job = dict[str, Any]
 class System(AbstractContextManager["System"]):
     """The services over one database, one Redis and one folder. Everything ends with the context."""
 
-    def __init__(self, folder: Path, *, database_url: str, redis: RedisServer, **settings: object) -> None:
+    def __init__(
+        self, folder: Path, *, database_url: str, redis: RedisServer, checkout: Path = ROOT, **settings: object
+    ) -> None:
+        """Nothing is started yet; the services' code is the checkout's."""
         self.folder = folder
+        self._checkout = checkout
         self.api_port = free_port()
         self.monitor_port = free_port()
         self.client = httpx.Client(base_url=f"http://{LOCALHOST}:{self.api_port}", timeout=60, trust_env=False)
@@ -50,16 +54,20 @@ class System(AbstractContextManager["System"]):
         self._wait_for_answer(api, f"http://{LOCALHOST}:{self.api_port}/healthz")
         return api
 
-    def start_monitor(self) -> ChildProcess:
-        """Start the monitor, and wait until it answers."""
-        monitor = self._start("monitor", "-m", "services.monitor")
-        self._wait_for_answer(monitor, f"http://{LOCALHOST}:{self.monitor_port}/healthz")
+    def start_monitor(self, port: int | None = None) -> ChildProcess:
+        """Start a monitor, on `monitor_port` if nothing else is said, and wait until it answers."""
+        port = port or self.monitor_port
+        monitor = self._start("monitor", "-m", "services.monitor", WAVEMILL_MONITOR_PORT=str(port))
+        self._wait_for_answer(monitor, f"http://{LOCALHOST}:{port}/healthz")
         return monitor
 
-    def start_worker(self, name: str = "worker", *, concurrency: int = 2) -> ChildProcess:
+    def start_worker(
+        self, name: str = "worker", *, concurrency: int = 2, heartbeat_file: Path | None = None
+    ) -> ChildProcess:
         """Start a worker; it is ready a little later, and messages wait for it."""
         arguments = ("--loglevel=info", f"--concurrency={concurrency}", "-n", f"{name}@%h", "-Q", "high,default,low,io")
-        return self._start(name, "-m", "celery", "-A", "services.worker.app", "worker", *arguments)
+        more = {} if heartbeat_file is None else {"WAVEMILL_WORKER_HEARTBEAT_FILE": str(heartbeat_file)}
+        return self._start(name, "-m", "celery", "-A", "services.worker.app", "worker", *arguments, **more)
 
     def start(self, *, concurrency: int = 2) -> None:
         """Start one of each."""
@@ -117,30 +125,48 @@ class System(AbstractContextManager["System"]):
             if line.startswith("{"):
                 yield json.loads(line)
 
+    def wait_until_alive(self, worker: ChildProcess, heartbeat_file: Path) -> None:
+        """Wait until a worker has touched its heartbeat file: its code is loaded, and its main loop turns."""
+        deadline = time.monotonic() + 120
+        while not heartbeat_file.exists():
+            if not worker.running or time.monotonic() > deadline:
+                raise AssertionError(f"{worker.name} did not start:\n{worker.last_lines()}")
+            time.sleep(0.1)
+
     def children(self, worker: ChildProcess) -> list[int]:
         """Process ids of a worker's children."""
         return [child.pid for child in psutil.Process(worker.pid).children()]
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def kill(self, process: ChildProcess) -> None:
+        """SIGKILL to a process and all of its group; its id may be another's afterwards, and is not used again."""
+        process.kill()
+        self._processes.remove(process)
+
+    def stop(self) -> None:
+        """End every process, also what one that ended by itself has left behind."""
         for process in self._processes:
             if process.running:
                 process.ask_to_stop()
         for process in self._processes:
             process.stop()
+        self._processes.clear()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
         self.client.close()
         self._log.close()
 
     def __enter__(self) -> Self:
         return self
 
-    def _start(self, name: str, *arguments: str) -> ChildProcess:
+    def _start(self, name: str, *arguments: str, **more: str) -> ChildProcess:
         process = ChildProcess(
             name,
             [sys.executable, *arguments],
-            environment=self.environment,
-            folder=ROOT,
+            environment={**self.environment, **more},
+            folder=self._checkout,
             sink=lambda line: print(line, file=self._log),
         )
         process.start()
@@ -148,7 +174,7 @@ class System(AbstractContextManager["System"]):
         return process
 
     def _wait_for_answer(self, process: ChildProcess, url: str) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline:
             if not process.running:
                 break
