@@ -1,0 +1,155 @@
+"""What a benchmark says: rows with what they must reach, the machine, and a page that shows them."""
+
+import json
+import os
+import platform
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure, and what it must reach. Rounds are given in the order in which they were run."""
+
+    what: str
+    wavemill: str
+    """Wavemill's own figure, with its unit."""
+    beside: str
+    """The peer's, measured in the same run."""
+    compared: Literal["ratio", "difference"]
+    rounds: tuple[float, ...]
+    """Of each round: the ratio, or the difference in milliseconds."""
+    must: float
+    aim: float
+    better: Literal["higher", "lower"]
+
+    @property
+    def median(self) -> float:
+        """Of the rounds."""
+        return statistics.median(self.rounds)
+
+    @property
+    def holds(self) -> bool:
+        """Whether it reaches what it must."""
+        return self._reaches(self.must)
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As a row of the table."""
+        verdict = "missed" if not self.holds else "yes, and the aim" if self._reaches(self.aim) else "yes"
+        spread = f"{self._shown(min(self.rounds))} to {self._shown(max(self.rounds))}"
+        sign = "≥" if self.better == "higher" else "≤"
+        return (
+            self.what,
+            self.wavemill,
+            self.beside,
+            f"{self._shown(self.median)} ({spread})",
+            f"{sign} {self._shown(self.must)}",
+            f"{sign} {self._shown(self.aim)}",
+            verdict,
+        )
+
+    def _reaches(self, bound: float) -> bool:
+        return self.median >= bound if self.better == "higher" else self.median <= bound
+
+    def _shown(self, figure: float) -> str:
+        return f"{figure:.2f} x" if self.compared == "ratio" else f"{figure:.0f} ms"
+
+
+HEADINGS = ("measured", "Wavemill", "beside it", "median (rounds)", "must", "aim", "holds")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where and when."""
+
+    processor: str
+    cores: int
+    memory_gib: float
+    system: str
+    python: str
+    at: str
+    load_before: float
+    """Load average of the last minute, before the benchmark itself began."""
+
+    @classmethod
+    def this(cls) -> "Machine":
+        """This one, now."""
+        return cls(
+            processor=_processor(),
+            cores=os.cpu_count() or 0,
+            memory_gib=round(psutil.virtual_memory().total / 2**30, 1),
+            system=f"{platform.system()} {platform.release()}",
+            python=platform.python_version(),
+            at=datetime.now(UTC).isoformat(timespec="seconds"),
+            load_before=round(os.getloadavg()[0], 2),
+        )
+
+    def __str__(self) -> str:
+        return (
+            f"{self.processor}, {self.cores} cores, {self.memory_gib} GiB, {self.system}, Python {self.python}; "
+            f"{self.at}; load average before the run {self.load_before}"
+        )
+
+
+def _processor() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else ():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One run of a benchmark."""
+
+    name: str
+    machine: Machine
+    rows: Sequence[Row]
+    notes: Sequence[str]
+    raw: Mapping[str, Any]
+
+    @property
+    def holds(self) -> bool:
+        """Whether every row reaches what it must."""
+        return all(row.holds for row in self.rows)
+
+    def table(self) -> str:
+        """The rows as a table of Markdown."""
+        lines = [HEADINGS, tuple("---" for _ in HEADINGS), *(row.cells for row in self.rows)]
+        return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+    def keep(self, folder: Path) -> Path:
+        """Write everything that was measured as JSON; gives the file."""
+        folder.mkdir(parents=True, exist_ok=True)
+        stamp = self.machine.at.replace(":", "").replace("-", "").removesuffix("+0000")
+        path = folder / f"{self.name}-{stamp}.json"
+        kept = {
+            "machine": asdict(self.machine),
+            "rows": [asdict(row) | {"median": row.median, "holds": row.holds} for row in self.rows],
+            "notes": list(self.notes),
+            "raw": dict(self.raw),
+        }
+        path.write_text(json.dumps(kept, indent=1) + "\n")
+        return path
+
+    def write_into(self, page: Path) -> None:
+        """Put the machine, the table and the notes between this benchmark's markers on a page.
+
+        Raises:
+            ValueError: the page has no such markers.
+        """
+        begin, end = f"<!-- {self.name}: begin -->", f"<!-- {self.name}: end -->"
+        text = page.read_text()
+        before, found_begin, rest = text.partition(begin)
+        _, found_end, after = rest.partition(end)
+        if not (found_begin and found_end):
+            raise ValueError(f"{page} lacks the markers of the benchmark {self.name}")
+        notes = "\n".join(f"- {note}" for note in self.notes)
+        page.write_text(f"{before}{begin}\n{self.machine}.\n\n{self.table()}\n\n{notes}\n{end}{after}")
