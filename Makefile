@@ -48,6 +48,17 @@ redis-check: uv ## Say whether Redis answers
 test: uv ## Run all tests
 	@$(UV) run --frozen --no-group lint pytest
 
+# Several seeds are several runs, one after the other; the page has a column for each.
+MINUTES ?= 10
+SEED ?= 1
+.PHONY: chaos
+chaos: uv ## Kill, stop and cut off parts under load; writes docs/reliability.md (MINUTES=3 SEED="1 2 3")
+	@$(UV) run --frozen --no-group lint python -m tests.chaos --minutes $(MINUTES) --seed $(SEED)
+
+.PHONY: bench-jobs
+bench-jobs: uv ## Measure the life of a job beside Celery, procrastinate and others, and write docs/benchmarks.md
+	@$(UV) run --frozen --group bench python -m tests.benchmarks.jobs
+
 .PHONY: lint
 lint: uv ## Check style, types and the walls between the services
 	@$(UV) run --frozen ruff check

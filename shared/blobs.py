@@ -1,7 +1,13 @@
 """The blob store: a local folder or an S3-compatible bucket, by URL. Inputs are addressed by their content."""
 
+import asyncio
+import os
+import re
+import shutil
 from collections.abc import AsyncIterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote, urlsplit
@@ -19,6 +25,12 @@ if TYPE_CHECKING:
     from shared.settings import Settings
 
 CHUNK_BYTES = 1024 * 1024
+_PAGE = 1000
+# Of one request, soon. After that a job is retried by its own rules, and a client told to come again.
+_RETRIES = 3
+_DELETIONS_AT_A_TIME = 16
+# What obstore writes a file under until it is whole; it lists no such file.
+_UNFINISHED = re.compile(r".+#\d+")
 
 
 class BlobMissing(Exception):
@@ -54,6 +66,15 @@ def _errors_of(key: str) -> "Iterator[None]":
         raise BlobStoreUnavailable(f"the blob store failed on {key}: {type(error).__name__}") from error
 
 
+@dataclass(frozen=True, slots=True)
+class StoredBlob:
+    """A blob that is there."""
+
+    key: str
+    size_bytes: int
+    modified_at: datetime
+
+
 class Blobs:
     """Keys to bytes. Every method raises BlobStoreUnavailable when the store fails."""
 
@@ -66,7 +87,22 @@ class Blobs:
         url = settings.blobs_url
         if url.startswith("file://"):
             return cls(LocalStore(Path(unquote(urlsplit(url).path)), mkdir=True, automatic_cleanup=True))
-        return cls(from_url(url))
+        return cls(
+            from_url(
+                url,
+                # Given any, obstore takes no AWS_ALLOW_HTTP; an endpoint without TLS is the operator's own choice.
+                client_options={
+                    "allow_http": True,
+                    "connect_timeout": timedelta(seconds=settings.blob_idle_timeout_seconds),
+                    "read_timeout": timedelta(seconds=settings.blob_idle_timeout_seconds),
+                    "timeout": timedelta(seconds=settings.blob_request_timeout_seconds),
+                },
+                retry_config={
+                    "max_retries": _RETRIES,
+                    "retry_timeout": timedelta(seconds=settings.blob_idle_timeout_seconds),
+                },
+            )
+        )
 
     async def put_stream(self, key: str, chunks: AsyncIterator[bytes]) -> None:
         """Write a blob of unknown length; it is there whole or not at all."""
@@ -119,18 +155,50 @@ class Blobs:
             return self._store.prefix / key
         return None
 
+    async def free_bytes(self) -> int | None:
+        """Room on the disk, where the store is a folder; None elsewhere."""
+        folder = self.local_path("")
+        if folder is None:
+            return None
+        try:
+            return (await asyncio.to_thread(shutil.disk_usage, folder)).free
+        except OSError as error:
+            raise BlobStoreUnavailable(f"the blob store's disk cannot be asked: {type(error).__name__}") from error
+
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete blobs; those that are not there are passed over."""
-        for key in keys:
-            try:
-                with _errors_of(key):
-                    await obstore.delete_async(self._store, key)
-            except BlobMissing:
-                continue
+        for start in range(0, len(keys), _DELETIONS_AT_A_TIME):
+            await asyncio.gather(*(self._delete(key) for key in keys[start : start + _DELETIONS_AT_A_TIME]))
 
-    async def list(self, prefix: str) -> AsyncIterator[tuple[str, int]]:
-        """Key and size of every blob under a prefix."""
+    async def list(self, prefix: str) -> AsyncIterator[StoredBlob]:
+        """Every blob under a prefix, in no order."""
         with _errors_of(prefix):
-            async for page in obstore.list(self._store, prefix):
+            async for page in obstore.list(self._store, prefix, chunk_size=_PAGE):
                 for found in page:
-                    yield found["path"], found["size"]
+                    yield StoredBlob(found["path"], found["size"], found["last_modified"])
+
+    async def _delete(self, key: str) -> None:
+        with suppress(BlobMissing), _errors_of(key):
+            await obstore.delete_async(self._store, key)
+
+    async def delete_unfinished(self, *, older_than: datetime) -> int:
+        """Delete what is left of writes that never ended, where the store is a folder; gives how many there were.
+
+        A bucket has a rule for that (AbortIncompleteMultipartUpload), which its owner sets.
+        """
+        folder = self.local_path("")
+        if folder is None:
+            return 0
+        return await asyncio.to_thread(_delete_unfinished, folder, older_than.timestamp())
+
+
+def _delete_unfinished(folder: Path, older_than: float) -> int:
+    deleted = 0
+    for parent, _, names in os.walk(folder):
+        for path in (Path(parent, name) for name in names if _UNFINISHED.fullmatch(name)):
+            # Its writer may end, or remove it, in this moment.
+            with suppress(FileNotFoundError):
+                if path.stat().st_mtime < older_than:
+                    path.unlink()
+                    deleted += 1
+    return deleted

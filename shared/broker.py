@@ -10,8 +10,8 @@ from uuid import UUID
 
 import structlog
 from celery import Celery
-from kombu import Queue
-from kombu.exceptions import OperationalError
+from kombu import Producer, Queue, uuid
+from kombu.exceptions import KombuError
 
 from shared.schema.jobs import Priority
 from shared.settings import Settings
@@ -89,8 +89,8 @@ def make_app(settings: Settings) -> Celery:
         # How long the parent waits for a result of a child that has died.
         worker_lost_wait=1.0,
         worker_cancel_long_running_tasks_on_connection_loss=False,
-        worker_send_task_events=True,
-        # An event for each message sent would cost as much as the message.
+        # Events cost as much as the messages. Who watches (Flower does) turns the workers' on meanwhile.
+        worker_send_task_events=False,
         task_send_sent_event=False,
         worker_hijack_root_logger=False,
         worker_redirect_stdouts=False,
@@ -105,28 +105,36 @@ class Publisher:
         self._app = app
 
     def publish(self, messages: Iterable[JobMessage]) -> None:
-        """Send the messages over one connection.
+        """Send the messages together, in one journey to Redis for a hundred or so.
 
         Raises:
             BrokerUnavailable: Redis cannot be reached or refuses; some messages may have been sent.
         """
         try:
-            with self._app.producer_or_acquire() as producer:
+            with self._app.producer_or_acquire() as producer, producer.batch():
                 for message in messages:
-                    headers = {JOB_ID_HEADER: str(message.job_id)}
-                    if message.traceparent is not None:
-                        headers["traceparent"] = message.traceparent
-                    self._app.send_task(
-                        RUN_JOB,
-                        args=[str(message.job_id)],
-                        queue=message.queue,
-                        headers=headers,
-                        producer=producer,
-                        # The store has the result; for a result in Redis each publishing would subscribe first.
-                        ignore_result=True,
-                    )
-        except (OperationalError, OSError) as error:
+                    self._send(producer, message)
+        except (KombuError, OSError) as error:
             raise BrokerUnavailable(str(error)) from error
+
+    def _send(self, producer: Producer, message: JobMessage) -> None:
+        # What app.send_task does, without the routing: the queue is known, and is declared by who reads it.
+        job_id = str(message.job_id)
+        task = self._app.amqp.as_task_v2(
+            uuid(),
+            RUN_JOB,
+            args=(job_id,),
+            argsrepr=job_id,
+            kwargsrepr="",
+            # The store has the result.
+            ignore_result=True,
+        )
+        headers = task.headers | {JOB_ID_HEADER: job_id}
+        if message.traceparent is not None:
+            headers["traceparent"] = message.traceparent
+        producer.publish(
+            task.body, exchange="", routing_key=message.queue, serializer="json", headers=headers, **task.properties
+        )
 
     async def offer(self, messages: Sequence[JobMessage]) -> bool:
         """Send the messages without holding up the loop. False when Redis does not take them: no harm is done."""

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 from pydantic import ValidationError
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -20,6 +20,8 @@ from shared.settings import Settings
 log = structlog.get_logger()
 
 _CHANNEL = "wavemill:job:"
+# RuntimeError is what uvloop says of a write to a connection that was reset.
+_REDIS_AWAY = (RedisError, OSError, RuntimeError)
 _RECONNECT_SECONDS = 1.0
 # A listener waits so long for a subscription that is not there yet, then goes on without.
 _SUBSCRIBE_SECONDS = 0.5
@@ -30,12 +32,17 @@ _QUEUE_SIZE = 256
 
 def connect(settings: Settings) -> "Redis":
     """A Redis client for the loop that it is first used on."""
-    return Redis.from_url(
-        settings.redis_url,
-        socket_timeout=settings.redis_timeout_seconds,
-        socket_connect_timeout=settings.redis_timeout_seconds,
-        health_check_interval=15,
-        retry=Retry(NoBackoff(), 1),
+    return Redis.from_pool(
+        # Of many that publish at a time some wait for a connection, rather than that each opens one.
+        BlockingConnectionPool.from_url(
+            settings.redis_url,
+            max_connections=settings.redis_pool_size,
+            timeout=settings.redis_timeout_seconds,
+            socket_timeout=settings.redis_timeout_seconds,
+            socket_connect_timeout=settings.redis_timeout_seconds,
+            health_check_interval=15,
+            retry=Retry(NoBackoff(), 1),
+        )
     )
 
 
@@ -49,7 +56,7 @@ class EventPublisher:
         """Tell it to whoever listens. Redis being away is no error: the store knows."""
         try:
             await self._redis.publish(f"{_CHANNEL}{event.job_id}", event.model_dump_json())
-        except (RedisError, OSError) as error:
+        except _REDIS_AWAY as error:
             log.warning("event not published", job_id=str(event.job_id), reason=type(error).__name__)
 
 
@@ -76,7 +83,7 @@ class EventHub:
             self._reader.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._reader
-        with contextlib.suppress(RedisError, OSError):
+        with contextlib.suppress(*_REDIS_AWAY):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 
     @asynccontextmanager
@@ -110,7 +117,7 @@ class EventHub:
                     self._wanted.clear()
                     self._subscribed.clear()
                     await self._pubsub.punsubscribe()
-            except (RedisError, OSError) as error:
+            except _REDIS_AWAY as error:
                 log.warning("event connection lost", reason=type(error).__name__)
                 await asyncio.sleep(_RECONNECT_SECONDS)
 

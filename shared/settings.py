@@ -65,14 +65,37 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=5, ge=1, le=200, description="Connections kept by each process.")
     database_pool_overflow: int = Field(default=5, ge=0, le=200, description="Further ones under load.")
     database_connect_timeout_seconds: float = Field(default=5.0, gt=0, description="To connect, or get one.")
-    database_statement_timeout_seconds: float = Field(default=15.0, gt=0, description="For each statement.")
+    database_statement_timeout_seconds: float = Field(default=15.0, gt=0, le=60, description="For each statement.")
+    redis_pool_size: int = Field(
+        default=20, ge=2, le=1000, description="Connections of each process, beside those of Celery."
+    )
     redis_timeout_seconds: float = Field(default=5.0, gt=0, description="To connect, and for each command.")
+    blob_idle_timeout_seconds: float = Field(
+        default=10.0, gt=0, description="To connect to an S3 blob store, and for it to send the next byte."
+    )
+    blob_request_timeout_seconds: float = Field(
+        default=300.0, gt=0, description="For a whole request to it, such as the fetching of an input."
+    )
 
     # API.
     api_host: str = Field(default="127.0.0.1", description="Address that `make run` serves the API on.")
     api_port: int = Field(default=8000, ge=1, le=65535, description="Port that `make run` serves the API on.")
     max_upload_bytes: int = Field(default=2048 * MEBIBYTE, ge=1, description="A larger upload is refused with 413.")
     max_spec_bytes: int = Field(default=MEBIBYTE, ge=1024, description="A larger job spec is refused with 413.")
+    upload_idle_seconds: float = Field(
+        default=30.0, gt=0, description="A request of whose body no byte comes for so long is ended with 408."
+    )
+    max_queued_jobs: int = Field(
+        default=100_000, ge=0, description="While so many jobs wait, new ones are refused with 429; 0 is no limit."
+    )
+    max_queued_bytes: int = Field(
+        default=1024 * 1024 * MEBIBYTE, ge=0, description="The same by the bytes of their inputs; 0 is no limit."
+    )
+    min_free_bytes: int = Field(
+        default=512 * MEBIBYTE,
+        ge=0,
+        description="With less room on the disk of a local blob store, new work is refused with 507; 0 is no limit.",
+    )
     events_heartbeat_seconds: float = Field(
         default=15.0, gt=0, description="A comment is sent on an idle event stream this often."
     )
@@ -120,6 +143,21 @@ class Settings(BaseSettings):
     monitor_host: str = Field(default="127.0.0.1", description="Address that the monitor serves on.")
     monitor_port: int = Field(default=9108, ge=1, le=65535, description="Its port.")
     reconcile_interval_seconds: float = Field(default=2.0, gt=0, description="Pause between two repairs.")
+    keep_inputs_days: float = Field(
+        default=7.0, ge=0, description="Inputs are removed so long after their last job ended; 0 keeps them for ever."
+    )
+    keep_artifacts_days: float = Field(
+        default=30.0, ge=0, description="Files that a job made are removed so long after its end; 0: never."
+    )
+    keep_jobs_days: float = Field(
+        default=90.0, ge=0, description="Jobs are forgotten, with all they have, so long after their end; 0: never."
+    )
+    stray_grace_seconds: float = Field(
+        default=86_400.0, ge=0, description="Files that no record names are left alone until they are so old."
+    )
+    sweep_interval_seconds: float = Field(
+        default=3600.0, gt=0, description="Pause between two searches of the blob store for such files."
+    )
     reconcile_batch: int = Field(default=500, ge=1, le=10_000, description="Rows that one repair touches at most.")
     undispatched_grace_seconds: float = Field(
         default=5.0, gt=0, description="A queued job that no message carries after this is published again."

@@ -1,5 +1,6 @@
 """Request bodies, within their limits: JSON that is validated, and forms whose file goes to the blob store."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -42,14 +43,16 @@ def media_type(request: Request) -> str:
     return parse_options_header(request.headers.get("content-type"))[0].decode("latin-1")
 
 
-async def read_json(request: Request, model: type[Model], *, limit: int) -> Model:
+async def read_json(request: Request, model: type[Model], settings: Settings) -> Model:
     """A JSON body.
 
     Raises:
-        ProblemError: 413 or 422.
+        ProblemError: 408, 413 or 422.
     """
+    limit = settings.max_spec_bytes
     _check_length(request, "request body", limit)
-    return validated(model, await _read(request.stream(), "request body", limit))
+    body = _arriving(request, settings.upload_idle_seconds)
+    return validated(model, await _read(body, "request body", limit))
 
 
 def validated(model: type[Model], text: bytes, *, within: Sequence[str] = ()) -> Model:
@@ -82,7 +85,7 @@ async def received_form(
     The file is in the blob store; it is removed at the end, unless it was accepted.
 
     Raises:
-        ProblemError: 400, 413 or 422.
+        ProblemError: 400, 408, 413 or 422.
     """
     _check_length(
         request,
@@ -94,7 +97,7 @@ async def received_form(
     spec: bytes | None = None
     try:
         try:
-            async for part in _known_parts(request, with_spec=with_spec):
+            async for part in _known_parts(request, settings, with_spec=with_spec):
                 if part.name == SPEC_PART:
                     spec = await _read(part.data, "spec", settings.max_spec_bytes)
                 else:
@@ -114,10 +117,11 @@ async def received_form(
             await ingest.discard(file)
 
 
-async def _known_parts(request: Request, *, with_spec: bool) -> AsyncIterator[Part]:
+async def _known_parts(request: Request, settings: Settings, *, with_spec: bool) -> AsyncIterator[Part]:
     known = (FILE_PART, SPEC_PART) if with_spec else (FILE_PART,)
     seen: set[str] = set()
-    async for part in parts(request.headers["content-type"], request.stream()):
+    body = _arriving(request, settings.upload_idle_seconds)
+    async for part in parts(request.headers["content-type"], body):
         if part.name not in known:
             listed = " and ".join(repr(name) for name in known)
             raise _wrong_part(part.name, f"The form takes no part of this name; it takes {listed}.")
@@ -136,6 +140,20 @@ def _check_length(request: Request, what: str, limit: int) -> None:
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise problems.too_large(what, limit)
+
+
+async def _arriving(request: Request, idle_seconds: float) -> AsyncIterator[bytes]:
+    """The body as it comes. A client that stops sending and stays connected would hold its bytes here for ever."""
+    body = request.stream()
+    while True:
+        try:
+            async with asyncio.timeout(idle_seconds):
+                chunk = await anext(body, None)
+        except TimeoutError:
+            raise problems.too_slow(idle_seconds) from None
+        if chunk is None:
+            return
+        yield chunk
 
 
 async def _read(data: AsyncIterator[bytes], what: str, limit: int) -> bytes:

@@ -62,7 +62,7 @@ class Ingest:
             BlobStoreUnavailable: the blob store fails.
         """
         upload = await self._uploads.add(sha256=incoming.sha256, size_bytes=incoming.size_bytes, filename=filename)
-        if not await self._is_stored(incoming):
+        if not await self._is_stored(upload):
             await self._blobs.move(incoming.key, input_key(incoming.sha256))
         return upload
 
@@ -73,6 +73,16 @@ class Ingest:
         except BlobStoreUnavailable as error:
             log.warning("incoming bytes not removed", key=incoming.key, reason=str(error))
 
+    async def require_input(self, upload: Upload) -> None:
+        """See that the bytes of an earlier upload are still there.
+
+        Raises:
+            ProblemError: 409, they are not.
+            BlobStoreUnavailable: the blob store fails.
+        """
+        if not await self._is_stored(upload):
+            raise problems.input_gone()
+
     async def _limited(self, data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         left = self._max_bytes
         async for chunk in data:
@@ -81,9 +91,9 @@ class Ingest:
                 raise problems.too_large("file", self._max_bytes)
             yield chunk
 
-    async def _is_stored(self, incoming: Incoming) -> bool:
+    async def _is_stored(self, upload: Upload) -> bool:
         try:
-            return await self._blobs.size(input_key(incoming.sha256)) == incoming.size_bytes
+            return await self._blobs.size(input_key(upload.sha256)) == upload.size_bytes
         except BlobMissing:
             return False
 

@@ -109,6 +109,18 @@ def too_large(what: str, limit: int) -> ProblemError:
     return ProblemError(413, "too-large", "Too large", f"The {what} is larger than the {limit} bytes allowed here.")
 
 
+def too_slow(idle_seconds: float) -> ProblemError:
+    """408: the body does not come."""
+    return ProblemError(
+        408,
+        "too-slow",
+        "Too slow",
+        f"No byte of the request body has come for {idle_seconds:g} seconds; send it again.",
+        # What else comes on this connection would belong to the body.
+        headers={"Connection": "close"},
+    )
+
+
 def unsupported_media_type(*supported: str) -> ProblemError:
     """415: the body is of no kind that this route reads."""
     return ProblemError(
@@ -143,6 +155,13 @@ def unavailable(what: str) -> ProblemError:
         "Temporarily unavailable",
         f"The {what} cannot be reached at the moment; try again in {_RETRY_AFTER_SECONDS} seconds.",
         headers={"Retry-After": str(_RETRY_AFTER_SECONDS)},
+    )
+
+
+def input_gone() -> ProblemError:
+    """409: the job's input was removed, and there is nothing to begin with."""
+    return ProblemError(
+        409, "input-gone", "Input gone", "The input of this job is no longer stored; submit a new job with the file."
     )
 
 

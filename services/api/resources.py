@@ -9,6 +9,7 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request
 from redis.asyncio import Redis
 
+from services.api.admission import Admission
 from services.api.dispatcher import Dispatcher
 from services.api.ingest import Ingest
 from services.api.job_watch import JobWatch
@@ -16,6 +17,7 @@ from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventHub, EventPublisher, connect
 from shared.settings import Settings
+from shared.store.backlog import Backlog
 from shared.store.database import Database
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
@@ -34,6 +36,7 @@ class Resources:
     redis: Redis
     jobs: Jobs
     views: JobViews
+    admission: Admission
     ingest: Ingest
     dispatcher: Dispatcher
     events: EventPublisher
@@ -50,7 +53,11 @@ async def opened(settings: Settings) -> AsyncIterator[Resources]:
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
-        async with EventHub(redis) as hub, JobWatch(hub, views) as watch:
+        async with (
+            EventHub(redis) as hub,
+            JobWatch(hub, views) as watch,
+            Admission(Backlog(database), blobs, settings) as admission,
+        ):
             yield Resources(
                 settings=settings,
                 database=database,
@@ -58,6 +65,7 @@ async def opened(settings: Settings) -> AsyncIterator[Resources]:
                 redis=redis,
                 jobs=Jobs(database),
                 views=views,
+                admission=admission,
                 ingest=Ingest(blobs, Uploads(database), max_bytes=settings.max_upload_bytes),
                 dispatcher=dispatcher,
                 events=EventPublisher(redis),

@@ -12,9 +12,13 @@ from prometheus_client.exposition import choose_encoder
 from services.monitor.connections import Connections, connections
 from services.monitor.duties import Duty
 from services.monitor.duties.due_retries import DueRetries
+from services.monitor.duties.expired_artifacts import ExpiredArtifacts
+from services.monitor.duties.expired_inputs import ExpiredInputs
 from services.monitor.duties.expired_leases import ExpiredLeases
 from services.monitor.duties.finished_totals import FinishedTotals
+from services.monitor.duties.forgotten_jobs import ForgottenJobs
 from services.monitor.duties.silent_workers import SilentWorkers
+from services.monitor.duties.stray_blobs import StrayBlobs
 from services.monitor.duties.undispatched_jobs import UndispatchedJobs
 from services.monitor.exposition import Exposition
 from services.monitor.messages import Messages
@@ -26,9 +30,11 @@ from shared.store.backlog import Backlog
 from shared.store.finished import Finished
 from shared.store.jobs import Jobs
 from shared.store.leadership import Leadership
+from shared.store.retention import Retention
 from shared.store.workers import Workers
 
 _END_SECONDS = 1.0
+_FOREVER_DAYS = 36_500.0
 
 
 class Monitor:
@@ -107,7 +113,29 @@ def _duties(settings: Settings, opened: Connections, backlog: Backlog, messages:
         ),
         FinishedTotals(Finished(opened.database)),
         SilentWorkers(Workers(opened.database), batch=batch),
+        *_retention_duties(settings, opened),
     )
+
+
+def _retention_duties(settings: Settings, opened: Connections) -> Sequence[Duty]:
+    retention, blobs, batch = Retention(opened.database), opened.blobs, settings.reconcile_batch
+    return (
+        ExpiredArtifacts(retention, blobs, keep_seconds=_seconds(settings.keep_artifacts_days), batch=batch),
+        ForgottenJobs(retention, blobs, keep_seconds=_seconds(settings.keep_jobs_days), batch=batch),
+        ExpiredInputs(retention, blobs, keep_seconds=_seconds(settings.keep_inputs_days), batch=batch),
+        StrayBlobs(
+            retention,
+            blobs,
+            grace_seconds=settings.stray_grace_seconds,
+            every_seconds=settings.sweep_interval_seconds,
+            batch=batch,
+        ),
+    )
+
+
+def _seconds(keep_days: float) -> float:
+    """How long to keep a thing; 0 days are for ever."""
+    return (keep_days or _FOREVER_DAYS) * 86_400
 
 
 def make_app(settings: Settings) -> FastAPI:

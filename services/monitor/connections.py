@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from shared import events
+from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.settings import Settings
 from shared.store.database import Database
@@ -18,9 +19,10 @@ _CLOSE_SECONDS = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """Database, Redis, and Redis as the workers' broker."""
+    """Database, blob store, Redis, and Redis as the workers' broker."""
 
     database: Database
+    blobs: Blobs
     redis: Redis
     publisher: Publisher
 
@@ -30,6 +32,7 @@ async def connections(settings: Settings) -> AsyncIterator[Connections]:
     """Connections of this event loop; each is opened when it is first needed, and again when it was lost."""
     opened = Connections(
         database=Database.from_settings(settings),
+        blobs=Blobs.from_settings(settings),
         redis=events.connect(settings),
         publisher=Publisher(make_app(settings)),
     )

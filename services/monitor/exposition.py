@@ -56,15 +56,19 @@ def _jobs(view: DatabaseView) -> Iterator[Metric]:
     counts: Counter[tuple[JobStatus, str]] = Counter()
     for queue, backlog in view.queues.items():
         counts[JobStatus.QUEUED, queue] += backlog.waiting
-    for group in (*view.not_waiting, *view.finished):
+    for group in view.not_waiting:
         counts[group.status, group.queue] += group.jobs
+    endings: Counter[tuple[JobStatus, str]] = Counter()
+    for total in view.finished:
+        counts[total.status, total.queue] += total.present
+        endings[total.status, total.queue] += total.ended
     present = GaugeMetricFamily("wavemill_jobs", "Jobs by status and queue.", labels=["status", "queue"])
-    ended = CounterMetricFamily("wavemill_jobs_finished", "Jobs that have ended.", labels=["status", "queue"])
+    ended = CounterMetricFamily("wavemill_jobs_finished", "Times that a job has ended.", labels=["status", "queue"])
     for status in JobStatus:
         for queue in QUEUES:
             present.add_metric([status, queue], counts[status, queue])
             if status in TERMINAL_STATUSES:
-                ended.add_metric([status, queue], counts[status, queue])
+                ended.add_metric([status, queue], endings[status, queue])
     yield present
     yield ended
     yield GaugeMetricFamily(

@@ -16,7 +16,7 @@ import structlog
 from services.monitor.messages import Messages
 from services.monitor.reasons import in_a_line
 from shared.store.backlog import Backlog, QueueBacklog
-from shared.store.finished import Finished
+from shared.store.finished import Finished, FinishedCount
 from shared.store.records import JobCount
 from shared.store.workers import Census, Workers
 
@@ -73,7 +73,7 @@ class DatabaseView:
 
     queues: Mapping[str, QueueBacklog]
     not_waiting: Sequence[JobCount]
-    finished: Sequence[JobCount]
+    finished: Sequence[FinishedCount]
     expired_leases: int
     workers: Census
 

@@ -2,14 +2,16 @@
 
 import asyncio
 import resource
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
 import structlog
 from opentelemetry.trace import SpanKind
 
 from services.worker import identity
-from services.worker.audio.engine import Report, process
+from services.worker.audio.engine import Report
 from services.worker.audio.errors import Cancelled
 from services.worker.audio.limits import Limits
 from services.worker.ending import Ending, patiently
@@ -18,6 +20,7 @@ from services.worker.interruption import Interruption, Reason, heeding_signals
 from services.worker.materials import Materials
 from shared.events import EventPublisher
 from shared.schema.events import JobEvent
+from shared.schema.operations import AnyOperation
 from shared.settings import Settings
 from shared.store.jobs import Jobs
 from shared.store.records import Claim, LeaseLost, Usage
@@ -28,6 +31,24 @@ log = structlog.get_logger()
 
 IGNORED = "ignored"
 LEASE_LOST = "lease lost"
+
+
+class Engine(Protocol):
+    """What does the work: services.worker.audio.engine.process, or what a benchmark has in its place."""
+
+    def __call__(
+        self,
+        source: Path,
+        operations: Sequence[AnyOperation],
+        output_dir: Path,
+        /,
+        *,
+        limits: Limits,
+        on_progress: Callable[[float], None],
+        is_cancelled: Callable[[], bool],
+        source_name: str | None,
+    ) -> Report:
+        """Do the operations on the source, and write the artifacts into the output folder."""
 
 
 class Meter:
@@ -51,8 +72,16 @@ class AttemptRunner:
     """Runs attempts, one at a time."""
 
     def __init__(
-        self, *, settings: Settings, jobs: Jobs, materials: Materials, events: EventPublisher, ending: Ending
+        self,
+        engine: Engine,
+        *,
+        settings: Settings,
+        jobs: Jobs,
+        materials: Materials,
+        events: EventPublisher,
+        ending: Ending,
     ) -> None:
+        self._engine = engine
         self._settings = settings
         self._jobs = jobs
         self._materials = materials
@@ -120,14 +149,12 @@ class AttemptRunner:
     async def _process(self, claim: Claim, scratch: Path, progress: Progress, interruption: Interruption) -> Report:
         with span("fetch blob"):
             source = await self._materials.fetch(claim, scratch)
-        output = scratch / "output"
-        output.mkdir()
         with span("process"):
             return await asyncio.to_thread(
-                process,
+                self._engine,
                 source,
                 claim.spec.operations,
-                output,
+                scratch,
                 limits=self._limits,
                 on_progress=progress.set,
                 is_cancelled=interruption.is_set,

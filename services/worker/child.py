@@ -8,7 +8,7 @@ import os
 from uuid import UUID
 
 from services.worker import address_space
-from services.worker.attempt import AttemptRunner
+from services.worker.attempt import AttemptRunner, Engine
 from services.worker.ending import Ending
 from services.worker.materials import Materials
 from shared.blobs import Blobs
@@ -23,7 +23,7 @@ from shared.telemetry.tracing import configure_tracing
 class Child:
     """The child of this process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, engine: Engine) -> None:
         self.pid = os.getpid()
         self._runner = asyncio.Runner()
         self._tracing = configure_tracing("worker", settings)
@@ -32,6 +32,7 @@ class Child:
         self._publisher = Publisher(make_app(settings))
         jobs = Jobs(self._database)
         self._attempts = AttemptRunner(
+            engine,
             settings=settings,
             jobs=jobs,
             materials=Materials(Blobs.from_settings(settings), settings.scratch_dir),
@@ -59,18 +60,18 @@ class Child:
 _child: Child | None = None
 
 
-def start() -> None:
+def start(engine: Engine) -> None:
     """Make this process's child. Celery calls it after the fork."""
     global _child  # noqa: PLW0603 - a process has one, and Celery's signal has nowhere else to keep it
     address_space.limit(settings().worker_address_space_mib)
-    _child = Child(settings())
+    _child = Child(settings(), engine)
 
 
-def current() -> Child:
+def current(engine: Engine) -> Child:
     """The child of this process, made now where Celery's pool announces no process (`--pool solo`)."""
     global _child  # noqa: PLW0603 - see start
     if _child is None or _child.pid != os.getpid():
-        _child = Child(settings())
+        _child = Child(settings(), engine)
     return _child
 
 

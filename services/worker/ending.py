@@ -28,6 +28,12 @@ async def patiently(call: Callable[[], Awaitable[Answer]]) -> Answer:
     Raises:
         sqlalchemy.exc.DBAPIError, OSError: it could not be reached for two minutes.
     """
+    # Nearly always this is all there is to do.
+    try:
+        return await call()
+    except DATABASE_ERRORS as error:
+        if not is_unavailable(error):
+            raise
     retrying = AsyncRetrying(
         retry=retry_if_exception(lambda error: isinstance(error, DATABASE_ERRORS) and is_unavailable(error)),
         wait=wait_random_exponential(multiplier=0.2, max=5),

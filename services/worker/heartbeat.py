@@ -16,6 +16,9 @@ from shared.store.records import Claim, LeaseLost
 
 log = structlog.get_logger()
 
+# Twice for each second, so that a client sees a change at least every second.
+_TELL_SECONDS = 0.5
+
 
 class Progress:
     """How much of the work is done, 0 to 1; set by the engine's thread, read by the loop's."""
@@ -39,13 +42,19 @@ class Heartbeat:
     @asynccontextmanager
     async def beating(self, claim: Claim, progress: Progress, interruption: Interruption) -> AsyncIterator[None]:
         """Beat while the block runs."""
-        tasks = [
-            asyncio.create_task(self._renew(claim, progress, interruption), name="lease"),
-            asyncio.create_task(self._tell(claim, progress), name="progress"),
-        ]
+        loop = asyncio.get_running_loop()
+        tasks: list[asyncio.Task[None]] = []
+
+        def begin() -> None:
+            tasks.append(asyncio.create_task(self._renew(claim, progress, interruption), name="lease"))
+            tasks.append(asyncio.create_task(self._tell(claim, progress), name="progress"))
+
+        # Most jobs that are short end before either has anything to do.
+        timer = loop.call_later(min(_TELL_SECONDS, self._settings.heartbeat_seconds), begin)
         try:
             yield
         finally:
+            timer.cancel()
             for task in tasks:
                 task.cancel()
                 with suppress(asyncio.CancelledError):
@@ -53,7 +62,6 @@ class Heartbeat:
 
     async def _renew(self, claim: Claim, progress: Progress, interruption: Interruption) -> None:
         while True:
-            await asyncio.sleep(self._settings.heartbeat_seconds)
             try:
                 cancel_requested = await self._jobs.heartbeat(
                     claim.lease, progress=progress.fraction, lease_seconds=self._settings.lease_seconds
@@ -66,15 +74,14 @@ class Heartbeat:
                 if not classify(error).is_transient:
                     raise
                 log.warning("heartbeat failed", reason=type(error).__name__)
-                continue
-            if cancel_requested:
-                interruption.set(Reason.CANCELED)
+            else:
+                if cancel_requested:
+                    interruption.set(Reason.CANCELED)
+            await asyncio.sleep(self._settings.heartbeat_seconds)
 
     async def _tell(self, claim: Claim, progress: Progress) -> None:
         told = 0.0
         while True:
-            # Twice for each second, so that a client sees a change at least every second.
-            await asyncio.sleep(0.5)
             if progress.fraction > told:
                 told = progress.fraction
                 await self._events.publish(
@@ -87,3 +94,4 @@ class Heartbeat:
                         attempt=claim.lease.attempt,
                     )
                 )
+            await asyncio.sleep(_TELL_SECONDS)

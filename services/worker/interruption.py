@@ -41,7 +41,7 @@ def heeding_signals(interruption: Interruption, *, soft_time_limit_seconds: floa
     """Let SIGTERM (shutdown) and SIGUSR1 (Celery's soft time limit) set the interruption.
 
     Celery would raise an exception from its signal handler, in the middle of whatever the event loop does;
-    a signal that the loop takes runs between two of its callbacks. Outside, Celery's own handlers are back.
+    what the loop is asked to do runs between two of its callbacks. Outside, Celery's own handlers are back.
     """
     loop = asyncio.get_running_loop()
     started = time.monotonic()
@@ -55,12 +55,14 @@ def heeding_signals(interruption: Interruption, *, soft_time_limit_seconds: floa
         signal.SIGTERM: lambda: interruption.set(Reason.SHUTDOWN),
         signal.SIGUSR1: time_is_up,
     }
-    previous = {number: signal.getsignal(number) for number in handlers}
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
+
+    def hand_to_the_loop(number: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(handlers[signal.Signals(number)])
+
+    # Not loop.add_signal_handler: it looks through all signals each time, which takes as long as a statement.
+    previous = {number: signal.signal(number, hand_to_the_loop) for number in handlers}
     try:
         yield
     finally:
         for number, before in previous.items():
-            loop.remove_signal_handler(number)
             signal.signal(number, before)

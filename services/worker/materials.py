@@ -2,14 +2,18 @@
 
 import asyncio
 import hashlib
+import shutil
 import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from services.worker.audio.engine import Artifact
-from shared.blobs import Blobs, artifact_key, input_key
+from shared.blobs import BlobMissing, Blobs, artifact_key, input_key
 from shared.store.records import Claim, Lease, NewArtifact
+
+# No artifact is called so: the rest of the folder is theirs.
+_INPUT = ".input"
 
 
 class Materials:
@@ -21,13 +25,17 @@ class Materials:
 
     @asynccontextmanager
     async def scratch(self) -> AsyncIterator[Path]:
-        """A folder that is gone afterwards."""
-        # Deleting gigabytes takes its time: not on the loop, where the heartbeat is.
-        folder = await asyncio.to_thread(tempfile.TemporaryDirectory, prefix="wavemill-", dir=self._scratch_dir)
+        """An empty folder, gone afterwards."""
+        # Made, and removed again where it stayed empty, sooner than a thread could begin to.
+        folder = Path(tempfile.mkdtemp(prefix="wavemill-", dir=self._scratch_dir))
         try:
-            yield Path(folder.name)
+            yield folder
         finally:
-            await asyncio.to_thread(folder.cleanup)
+            try:
+                folder.rmdir()  # noqa: ASYNC240 - see above
+            except OSError:
+                # Deleting gigabytes takes its time: not on the loop, where the heartbeat is.
+                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def fetch(self, claim: Claim, scratch: Path) -> Path:
         """The input as a file: where the blob store is a folder, the blob itself, which nobody may write to.
@@ -39,9 +47,10 @@ class Materials:
         key = input_key(claim.input_sha256)
         path = self._blobs.local_path(key)
         if path is not None:
-            await self._blobs.size(key)
+            if not path.exists():
+                raise BlobMissing(key)
             return path
-        path = scratch / "input"
+        path = scratch / _INPUT
         with path.open("wb") as file:
             async for piece in self._blobs.stream(key):
                 await asyncio.to_thread(file.write, piece)

@@ -150,6 +150,9 @@ class JobView(BaseModel):
     max_attempts: int
     results: dict[str, AnyResult] = Field(description="By the operation's name; empty until the job succeeded.")
     artifacts: tuple[ArtifactView, ...]
+    artifacts_removed_at: datetime | None = Field(
+        description="When the artifacts were deleted, as they are some time after the job's end; else null."
+    )
     created_at: datetime
     started_at: datetime | None = Field(description="Start of the first attempt.")
     finished_at: datetime | None

@@ -23,6 +23,14 @@ class QueueBacklog:
 
 
 @dataclass(frozen=True, slots=True)
+class QueuedWork:
+    """The jobs that are to be done, now or when their time has come."""
+
+    jobs: int
+    input_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class OverdueJob:
     """A job that waits for a worker, and should have been heard of by now; its place in the order of such jobs."""
 
@@ -55,6 +63,15 @@ class Backlog:
                 row.queue: QueueBacklog(row.waiting, row.overdue, max(0.0, (row.now - row.oldest).total_seconds()))
                 for row in await connection.execute(query)
             }
+
+    async def queued(self, *, at_most: int | None) -> QueuedWork:
+        """The queued jobs of all queues; counted up to so many, beyond which nobody wants to know."""
+        waiting, delayed = (select(jobs.c.input_bytes).where(condition) for condition in (is_waiting, is_delayed))
+        counted = waiting.union_all(delayed).limit(at_most).subquery()
+        query = select(func.count(), func.coalesce(func.sum(counted.c.input_bytes), 0)).select_from(counted)
+        async with self._database.read() as connection:
+            count, input_bytes = (await connection.execute(query)).one()
+        return QueuedWork(count, int(input_bytes))
 
     async def not_waiting(self) -> Sequence[JobCount]:
         """The jobs that have not ended and do not wait for a worker: delayed, running or fetching ones."""

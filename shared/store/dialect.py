@@ -1,10 +1,31 @@
 """What differs between PostgreSQL and SQLite."""
 
-from datetime import UTC, datetime, timedelta
+import select as readiness
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import URL, ColumnElement, Connection, DateTime, Interval, event, func, literal
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Executable,
+    FromClause,
+    Insert,
+    Interval,
+    Select,
+    Table,
+    Update,
+    event,
+    func,
+    literal,
+    select,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from shared.settings import Settings
 from shared.store.tables import UtcDateTime
@@ -12,22 +33,57 @@ from shared.store.tables import UtcDateTime
 WRITES = "wavemill_writes"
 
 
-def now(dialect: str, offset_seconds: float = 0.0) -> ColumnElement[datetime]:
-    """The store's own clock, which all hosts share, moved by an offset.
+def now(dialect: str, offset_seconds: float | ColumnElement[float] = 0.0) -> ColumnElement[datetime]:
+    """The store's own clock, moved by an offset. It is SQL: a statement that is built once can hold it.
 
-    SQLite serves one machine, whose clock is its own.
+    PostgreSQL's is the one that all hosts share, and stands still within a transaction; SQLite serves one machine,
+    whose clock it tells to the millisecond.
+    """
+    stands_still = isinstance(offset_seconds, float | int) and offset_seconds == 0
+    if dialect == "postgresql":
+        clock = func.now(type_=UtcDateTime)
+        # The arguments before the seconds are years, months, weeks, days, hours and minutes.
+        return clock if stands_still else clock + func.make_interval(0, 0, 0, 0, 0, 0, offset_seconds, type_=Interval)
+    moved = () if stands_still else (func.printf("%+.3f seconds", offset_seconds),)
+    # The form that SQLAlchemy stores.
+    return func.strftime("%Y-%m-%d %H:%M:%f000", "now", *moved, type_=UtcDateTime)
+
+
+def change_steps(
+    dialect: str,
+    change: ReturningUpdate[Any],
+    *,
+    which: ColumnElement[bool],
+    also: Sequence[Callable[[FromClause], Insert | Update]],
+    answer: Callable[[FromClause], Select[Any]],
+) -> tuple[Executable, ...]:
+    """What to run for a change of one row and all that goes with it; see shared.store.change.
+
+    PostgreSQL does it in one statement, whose other parts read what the UPDATE returned. SQLite has no such thing:
+    there the first statement makes the change, the others find the changed row again, and the last one answers.
     """
     if dialect == "postgresql":
-        return func.now(type_=DateTime(timezone=True)) + literal(timedelta(seconds=offset_seconds), Interval)
-    return literal(datetime.now(UTC) + timedelta(seconds=offset_seconds), UtcDateTime)
+        changed = change.cte("changed")
+        together = [make(changed).cte(f"also_{number}") for number, make in enumerate(also)]
+        return (answer(changed).add_cte(*together),)
+    table = change.table
+    changed = select(table).where(which).cte("changed")
+    return (change, *(make(changed) for make in also), answer(changed))
 
 
-def clock(dialect: str) -> ColumnElement[datetime]:
-    """The store's own clock as plain SQL, for a statement that is built once and run often."""
-    if dialect == "postgresql":
-        return func.now(type_=UtcDateTime)
-    # The form that SQLAlchemy stores; SQLite's clock has milliseconds.
-    return func.strftime("%Y-%m-%d %H:%M:%f000", "now", type_=UtcDateTime)
+def upsert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
+    """An INSERT that can say what to do about a row that is there already."""
+    return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+async def lock_digest(connection: AsyncConnection, sha256: str, *, shared: bool = False) -> None:
+    """Hold the lock of these bytes until the transaction ends; several may share it."""
+    if connection.dialect.name != "postgresql":
+        # A transaction of SQLite that writes has the database to itself.
+        return
+    lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
+    key = int.from_bytes(bytes.fromhex(sha256)[:8], signed=True)
+    await connection.execute(select(lock(literal(key, BigInteger))))
 
 
 def create_engine(settings: Settings) -> AsyncEngine:
@@ -35,13 +91,11 @@ def create_engine(settings: Settings) -> AsyncEngine:
     url = settings.sqlalchemy_url
     if url.get_backend_name() == "sqlite":
         return _sqlite_engine(url, settings)
-    return create_async_engine(
+    engine = create_async_engine(
         url,
         pool_size=settings.database_pool_size,
         max_overflow=settings.database_pool_overflow,
         pool_timeout=settings.database_connect_timeout_seconds,
-        # A restart of PostgreSQL leaves dead connections in the pool; nobody should meet one.
-        pool_pre_ping=True,
         connect_args={
             "timeout": settings.database_connect_timeout_seconds,
             # A little more than the server's own limit, whose error says more.
@@ -53,6 +107,28 @@ def create_engine(settings: Settings) -> AsyncEngine:
             },
         },
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_closed)
+    return engine
+
+
+def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
+    """Have the pool make a new connection in place of one that PostgreSQL has closed, as a restart does.
+
+    Instead of pool_pre_ping, which asks the server before each use (BEGIN, a query, ROLLBACK) and costs more than
+    our statement. An idle connection is sent nothing: one that can be read from has been told of its end.
+
+    Raises:
+        DisconnectionError: the pool understands.
+    """
+    asyncpg_connection = connection.driver_connection
+    if asyncpg_connection.is_closed():
+        raise DisconnectionError
+    ready = readiness.poll()
+    # The loop may not have turned since the connection was last used, and so not have noticed.
+    socket = asyncpg_connection._transport.get_extra_info("socket")  # noqa: SLF001 - asyncpg does not show it
+    ready.register(socket.fileno(), readiness.POLLIN)
+    if ready.poll(0):
+        raise DisconnectionError
 
 
 def _sqlite_engine(url: URL, settings: Settings) -> AsyncEngine:

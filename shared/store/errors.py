@@ -1,6 +1,6 @@
 """What can go wrong with the store, in terms that its callers act on."""
 
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 # What a statement raises, and what a connection that cannot be made raises.
@@ -19,5 +19,8 @@ def is_unavailable(error: BaseException) -> bool:
     """Whether the database cannot be reached or is too busy; else a statement of ours is wrong."""
     if isinstance(error, DBAPIError):
         sqlstate = getattr(error.orig, "sqlstate", None) or ""
+        if not sqlstate and isinstance(error, InternalError):
+            # The driver's own: a statement that timed out has left its connection out of step with the server.
+            return True
         return error.connection_invalidated or isinstance(error, OperationalError) or sqlstate[:2] in _TRANSIENT_CLASSES
     return isinstance(error, PoolTimeoutError | OSError)

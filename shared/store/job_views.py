@@ -163,6 +163,7 @@ def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: t
         max_attempts=row.max_attempts,
         results=row.results or {},
         artifacts=files,
+        artifacts_removed_at=row.artifacts_removed_at,
         created_at=row.created_at,
         started_at=row.started_at,
         finished_at=row.finished_at,

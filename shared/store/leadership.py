@@ -1,9 +1,9 @@
 """Leadership by a leased row: of many candidates one leads, and another takes over when it falls silent."""
 
 from sqlalchemy import delete, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.store.database import Database
+from shared.store.dialect import upsert
 from shared.store.tables import leaderships
 
 
@@ -18,14 +18,13 @@ class Leadership:
 
     async def acquire(self) -> bool:
         """Take or keep the leadership for the lease's length. False when another holds it."""
-        insert = postgresql.insert if self._database.dialect_name == "postgresql" else sqlite.insert
         row = {
             "name": self._name,
             "holder": self._holder,
             "expires_at": self._database.now(self._lease_seconds),
         }
         taken = (
-            insert(leaderships)
+            upsert(self._database.dialect_name, leaderships)
             .values(row)
             .on_conflict_do_update(
                 index_elements=["name"],

@@ -74,7 +74,7 @@ class JobCount:
 
 @dataclass(frozen=True, slots=True)
 class Requeue:
-    """What became of an attempt that did not end the work: the event, and where the job's message belongs."""
+    """A job that went back to the queue, or came to its end instead: the event, and where its message belongs."""
 
     event: JobEvent
     queue: str

@@ -73,6 +73,9 @@ uploads = Table(
     Column("size_bytes", BigInteger, nullable=False),
     Column("filename", Text),
     Column("created_at", UtcDateTime, nullable=False),
+    # From then on no job may begin on it; some time later its bytes are removed (shared/store/retention.py).
+    Column("expired_at", UtcDateTime),
+    Column("removed_at", UtcDateTime),
 )
 
 jobs = Table(
@@ -85,6 +88,8 @@ jobs = Table(
     Column("priority", Text, nullable=False),
     Column("spec", Json, nullable=False),
     Column("upload_id", ForeignKey("uploads.id"), nullable=False, index=True),
+    # As the upload has it: the bytes that wait are summed up without reading the uploads.
+    Column("input_bytes", BigInteger, nullable=False),
     Column("traceparent", Text),
     # Counts changes of status and attempt: the order of the job's events.
     Column("version", Integer, nullable=False),
@@ -107,6 +112,8 @@ jobs = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    # The files that it made have been kept long enough, and are gone.
+    Column("artifacts_removed_at", UtcDateTime),
     _one_of("status", JobStatus),
     _one_of("priority", Priority),
     CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="lease"),
@@ -119,6 +126,9 @@ is_running = jobs.c.status == literal("running", literal_execute=True)
 is_waiting = is_queued & jobs.c.not_before.is_(None)
 is_delayed = is_queued & jobs.c.not_before.is_not(None)
 has_finished = jobs.c.finished_at.is_not(None)
+# Jobs may begin on it.
+is_kept = uploads.c.expired_at.is_(None)
+is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)
 
 
 def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> None:
@@ -126,11 +136,21 @@ def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool])
 
 
 Index("ix_jobs_status_id", jobs.c.status, jobs.c.id)
-# Holds all that the monitor asks of the waiting jobs, so that the rows themselves need not be read.
-_partial_index("ix_jobs_waiting", jobs.c.queue, jobs.c.created_at, jobs.c.id, jobs.c.dispatched_at, where=is_waiting)
+# Holds all that is asked of the waiting jobs together, so that the rows themselves need not be read.
+_partial_index(
+    "ix_jobs_waiting",
+    jobs.c.queue,
+    jobs.c.created_at,
+    jobs.c.id,
+    jobs.c.dispatched_at,
+    jobs.c.input_bytes,
+    where=is_waiting,
+)
 _partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
 _partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
-_partial_index("ix_jobs_finished", jobs.c.finished_at, where=has_finished)
+_partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
+_partial_index("ix_uploads_kept", uploads.c.created_at, uploads.c.id, where=is_kept)
+_partial_index("ix_uploads_expired", uploads.c.expired_at, where=is_expired)
 
 attempts = Table(
     "attempts",
@@ -181,13 +201,15 @@ workers = Table(
     Column("seen_at", UtcDateTime, nullable=False, index=True),
 )
 
-# How many jobs ended how, of those that ended until the watermark (shared/store/finished.py).
+# How many jobs ended how, of those that ended until the watermark, and how many of these are no longer there
+# (shared/store/finished.py).
 finished_totals = Table(
     "finished_totals",
     metadata,
     Column("status", Text, primary_key=True),
     Column("queue", Text, primary_key=True),
-    Column("jobs", BigInteger, nullable=False),
+    Column("ended", BigInteger, nullable=False),
+    Column("gone", BigInteger, nullable=False),
 )
 
 # One row: the latest `finished_at` that the totals hold.

@@ -7,6 +7,7 @@ from sqlalchemy import insert, select
 
 from shared.schema.jobs import Upload
 from shared.store.database import Database
+from shared.store.dialect import lock_digest
 from shared.store.tables import uploads
 
 
@@ -17,7 +18,10 @@ class Uploads:
         self._database = database
 
     async def add(self, *, sha256: str, size_bytes: int, filename: str | None) -> Upload:
-        """Record bytes that are in the blob store by now."""
+        """Record bytes that are in the blob store, or about to be there.
+
+        From now on they are not deleted; until now they may have been (shared/store/retention.py).
+        """
         row = {
             "id": uuid_utils.compat.uuid7(),
             "sha256": sha256,
@@ -26,6 +30,7 @@ class Uploads:
             "created_at": self._database.now(),
         }
         async with self._database.write() as connection:
+            await lock_digest(connection, sha256, shared=True)
             added = await connection.execute(insert(uploads).values(row).returning(*uploads.c))
             return Upload.model_validate(added.mappings().one())
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, func, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from shared.store.database import Database
+from shared.store.dialect import upsert
 from shared.store.tables import workers
 
 
@@ -38,12 +38,11 @@ class Workers:
 
     async def beat(self, *, name: str, queues: Sequence[str], concurrency: int) -> None:
         """Say that a worker lives."""
-        insert = postgresql.insert if self._database.dialect_name == "postgresql" else sqlite.insert
         now = self._database.now()
         row = {"queues": list(queues), "concurrency": concurrency, "seen_at": now}
         async with self._database.write() as connection:
             await connection.execute(
-                insert(workers)
+                upsert(self._database.dialect_name, workers)
                 .values(name=name, started_at=now, **row)
                 .on_conflict_do_update(index_elements=["name"], set_=row)
             )

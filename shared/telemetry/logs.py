@@ -67,3 +67,6 @@ def configure_logs(service: str, settings: Settings) -> None:
     # A line for each statement, connection or request tells an operator nothing.
     for name in ("aiosqlite", "asyncio", "httpx", "httpcore", "kombu", "sqlalchemy.engine", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # That a task was received and succeeded: the worker says so of its attempts, and says more.
+    for name in ("celery.worker.strategy", "celery.app.trace"):
+        logging.getLogger(name).setLevel(logging.WARNING)

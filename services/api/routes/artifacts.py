@@ -95,15 +95,21 @@ async def _find(resources: Resources, job_id: UUID, name: str) -> StoredArtifact
     artifact = await resources.views.artifact(job_id, name)
     if artifact is not None:
         return artifact
-    event = await resources.views.event(job_id)
-    if event is None:
+    job = await resources.views.get(job_id)
+    if job is None:
         raise job_not_found(job_id)
+    if job.artifacts_removed_at is not None:
+        raise _gone("The files of this job were kept for a while after its end, and are deleted now. Submit it again.")
     detail = (
         "The job has no artifact of this name; its `artifacts` lists those that it has."
-        if event.status.is_terminal
-        else f"The job is {event.status}; its artifacts are there when it has succeeded."
+        if job.status.is_terminal
+        else f"The job is {job.status}; its artifacts are there when it has succeeded."
     )
     raise ProblemError(404, "artifact-not-found", "No such artifact", detail)
+
+
+def _gone(detail: str) -> ProblemError:
+    return ProblemError(410, "artifact-gone", "Gone", detail)
 
 
 async def _opened(blobs: Blobs, artifact: StoredArtifact, sent: ByteRange) -> AsyncIterator[bytes]:
@@ -114,7 +120,7 @@ async def _opened(blobs: Blobs, artifact: StoredArtifact, sent: ByteRange) -> As
     try:
         first = await anext(pieces)
     except BlobMissing:
-        raise ProblemError(410, "artifact-gone", "Gone", "The file of this artifact is no longer stored.") from None
+        raise _gone("The file of this artifact is no longer stored.") from None
     return _rest(first, pieces)
 
 

@@ -1,4 +1,4 @@
-"""Jobs: accepted, shown, listed, canceled."""
+"""Jobs: accepted, shown, listed, canceled, retried."""
 
 import base64
 import binascii
@@ -26,6 +26,7 @@ _BODY: dict[str, Any] = {
         "content": {**form_body(with_spec=True), JSON: {"schema": reference(JobRequest)}},
     }
 }
+_RETRYABLE = (JobStatus.FAILED, JobStatus.CANCELED)
 # 16 bytes in base64url. Only documented: what breaks it is told in a sentence.
 _CURSOR: dict[str, Any] = {"minLength": 22, "maxLength": 22, "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"}
 _LOCATION = {
@@ -37,7 +38,7 @@ _LOCATION = {
 @router.post(
     "",
     status_code=202,
-    responses=answers(400, 413, 415, 422, 500, 503, s202=_LOCATION),
+    responses=answers(400, 408, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
     openapi_extra=_BODY,
 )
 async def create_job(request: Request, response: Response, resources: InjectedResources) -> JobView:
@@ -46,6 +47,7 @@ async def create_job(request: Request, response: Response, resources: InjectedRe
     The answer comes when the job is durable, and does not wait for a worker. An upload that does not exist is a wrong
     value of the request (422, pointer `#/input/id`), not a wrong address.
     """
+    resources.admission.check()
     kind = media_type(request)
     if kind == FORM:
         view = await _create_from_form(request, resources)
@@ -101,6 +103,33 @@ async def cancel_job(job_id: UUID, resources: InjectedResources, afterwards: Bac
     return view
 
 
+@router.post("/{job_id}/retry", status_code=202, responses=answers(404, 409, 422, 429, 500, 503, 507))
+async def retry_job(job_id: UUID, resources: InjectedResources, afterwards: BackgroundTasks) -> JobView:
+    """Have a job that failed or was canceled done again, with all its attempts. The earlier ones stay on the record."""
+    resources.admission.check()
+    view = await resources.views.get(job_id)
+    if view is None:
+        raise problems.job_not_found(job_id)
+    if view.status not in _RETRYABLE:
+        raise _not_retryable(view)
+    await resources.ingest.require_input(view.input)
+    requeue = await resources.jobs.reopen(job_id)
+    view = await resources.views.get(job_id)
+    if view is None:
+        raise problems.job_not_found(job_id)
+    if requeue is None:
+        # Another was faster, or the input expired just now.
+        raise problems.input_gone() if view.status in _RETRYABLE else _not_retryable(view)
+    resources.dispatcher.dispatch(JobMessage(job_id, requeue.queue, requeue.traceparent))
+    afterwards.add_task(resources.events.publish, requeue.event)
+    return view
+
+
+def _not_retryable(view: JobView) -> ProblemError:
+    detail = f"The job is {view.status}; only one that has failed or was canceled can be retried."
+    return ProblemError(409, "not-retryable", "Not to be retried", detail)
+
+
 async def _create_from_form(request: Request, resources: Resources) -> JobView:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
         spec = validated(JobSpec, form.spec or b"", within=[SPEC_PART])
@@ -109,12 +138,12 @@ async def _create_from_form(request: Request, resources: Resources) -> JobView:
 
 
 async def _create_from_json(request: Request, resources: Resources) -> JobView:
-    job = await read_json(request, JobRequest, limit=resources.settings.max_spec_bytes)
+    job = await read_json(request, JobRequest, resources.settings)
     spec = JobSpec.model_construct(operations=job.operations, priority=job.priority)
     try:
         return await _create(resources, spec, job.input.id)
     except UploadMissing:
-        detail = f"There is no upload {job.input.id}; send the file to /api/uploads first."
+        detail = f"There is no upload {job.input.id}, or it is no longer stored; send the file to /api/uploads first."
         raise problems.invalid([FieldError.at("body", ["input", "id"], detail)]) from None
 
 
@@ -147,6 +176,7 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         max_attempts=max_attempts,
         results={},
         artifacts=(),
+        artifacts_removed_at=None,
         created_at=new.created_at,
         started_at=None,
         finished_at=None,

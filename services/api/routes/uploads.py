@@ -15,12 +15,13 @@ router = APIRouter(prefix="/api/uploads", tags=["uploads"])
 _BODY: dict[str, Any] = {"requestBody": {"required": True, "content": form_body(with_spec=False)}}
 
 
-@router.post("", status_code=201, responses=answers(400, 413, 415, 422, 500, 503), openapi_extra=_BODY)
+@router.post("", status_code=201, responses=answers(400, 408, 413, 415, 422, 429, 500, 503, 507), openapi_extra=_BODY)
 async def create_upload(request: Request, resources: InjectedResources) -> Upload:
     """Store a file for one or many jobs.
 
     Equal bytes are stored once. An empty file is taken; a job on it fails and says why.
     """
+    resources.admission.check()
     if media_type(request) != FORM:
         raise problems.unsupported_media_type(FORM)
     async with received_form(request, resources.ingest, resources.settings, with_spec=False) as form:

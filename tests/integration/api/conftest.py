@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +21,8 @@ def system(
     """An API over SQLite, shared by the tests, with small limits."""
     folder = tmp_path_factory.mktemp("api")
     shutil.copyfile(sqlite_template, folder / "wavemill.db")
-    limits = {"max_upload_bytes": MAX_UPLOAD, "max_spec_bytes": MAX_SPEC, "events_heartbeat_seconds": 0.3}
+    limits: dict[str, Any] = {"max_upload_bytes": MAX_UPLOAD, "max_spec_bytes": MAX_SPEC}
+    limits["events_heartbeat_seconds"] = 0.3
     with System(folder, database_url=f"sqlite:///{folder / 'wavemill.db'}", redis=redis_server, **limits) as system:
         system.start_api()
         yield system

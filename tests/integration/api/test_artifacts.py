@@ -5,6 +5,7 @@ import httpx
 import pytest
 import pytest_asyncio
 
+from shared.store.retention import Retention
 from tests.integration.api.driving import Store, pointers, problem, submit
 
 DATA = bytes(range(256)) * 8
@@ -172,3 +173,12 @@ async def test_artifacts_that_are_not_there(api: httpx.AsyncClient, store: Store
 async def test_an_artifact_whose_file_is_gone(api: httpx.AsyncClient, store: Store, finished: Finished) -> None:
     await store.blobs.delete([f"artifacts/{finished.job_id}/1/transcode.opus"])
     problem(await api.get(finished.path), 410, "artifact-gone")
+
+
+async def test_artifacts_that_were_kept_long_enough(api: httpx.AsyncClient, store: Store, finished: Finished) -> None:
+    await Retention(store.database).expire_artifacts(keep_seconds=0, after=None, limit=10_000)
+    for path in (finished.path, finished.empty):
+        assert "Submit it again" in problem(await api.get(path), 410, "artifact-gone")["detail"]
+    shown = (await api.get(f"/api/jobs/{finished.job_id}")).json()
+    assert (shown["status"], shown["artifacts"]) == ("succeeded", [])
+    assert shown["artifacts_removed_at"] is not None

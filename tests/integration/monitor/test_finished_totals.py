@@ -12,7 +12,7 @@ from tests.integration.monitor.conftest import House
 
 
 async def totals(finished: Finished) -> dict[tuple[str, str], int]:
-    return {(count.status, count.queue): count.jobs for count in await finished.totals()}
+    return {(count.status, count.queue): count.present for count in await finished.totals()}
 
 
 async def succeed(house: House, count: int, queue: str = "default") -> list[UUID]:

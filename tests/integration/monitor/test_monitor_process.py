@@ -1,6 +1,7 @@
 """The monitor as a process: outages, takeover and its end."""
 
 import asyncio
+import os
 import signal
 import time
 from pathlib import Path
@@ -59,6 +60,35 @@ async def test_it_recovers_by_itself_when_redis_comes_back(house: House, common:
         redis.start()
         monitor.wait_until(lambda: (monitor.sample("queue_messages", queue="default") or 0) >= 6, "messages")
         monitor.wait_for(1, "redis_up")
+
+
+async def test_it_removes_what_was_kept_for_as_long_as_the_settings_say(house: House, common: dict[str, Any]) -> None:
+    old, recent = await house.create(2)
+    for job_id in (old, recent):
+        await house.jobs.cancel(job_id)
+    await house.age([old], finished_at=86_400 * 2)
+    await house.age([recent], finished_at=86_400 * 0.5)
+    blobs = Path(common["folder"]) / "blobs"
+    stray, young = blobs / "incoming" / "stray", blobs / "incoming" / "young"
+    stray.parent.mkdir(parents=True)
+    for file in (stray, young):
+        file.write_bytes(b"x")
+    os.utime(stray, (0, 0))
+    # Nothing is kept for so long but 0, which is for ever.
+    with MonitorProcess(**common, keep_jobs_days=0, keep_inputs_days=0, keep_artifacts_days=0) as monitor:
+        monitor.wait_for(1, "reconciler_actions_total", kind="stray_blobs")
+        monitor.wait_for(1, "reconciler_leader")
+        assert not stray.exists()
+        assert young.exists()
+        assert monitor.sample("reconciler_actions_total", kind="forgotten_jobs") == 0
+        assert monitor.sample("jobs", status="canceled", queue="default") == 2
+    with MonitorProcess(**common, keep_jobs_days=1) as monitor:
+        monitor.wait_for(1, "reconciler_actions_total", kind="forgotten_jobs")
+        monitor.wait_for(1, "jobs", status="canceled", queue="default")
+        assert monitor.sample("jobs_finished_total", status="canceled", queue="default") == 2
+        for kind in ("expired_artifacts", "expired_inputs", "forgotten_jobs", "stray_blobs"):
+            assert monitor.sample("reconciler_failures_total", kind=kind) == 0
+    assert (await house.view(recent)).input.filename == "voice.wav"
 
 
 @on_postgresql

@@ -38,6 +38,7 @@ async def long_history(house: House) -> House:
             "attempts_spent": 1,
             "max_attempts": 4,
             "poisoned": False,
+            "input_bytes": 3,
         }
         for _ in range(ENDED)
     ]

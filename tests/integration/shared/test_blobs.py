@@ -1,5 +1,8 @@
 """The blob store, in a real folder."""
 
+import asyncio
+import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -59,7 +62,9 @@ async def test_move_delete_and_list(blobs: Blobs, tmp_path: Path) -> None:
     file.write_bytes(b"abc")
     await blobs.put_file("incoming/1", file)
     await blobs.move("incoming/1", input_key("ab" * 32))
-    assert [found async for found in blobs.list("inputs")] == [(f"inputs/ab/{'ab' * 32}", 3)]
+    (found,) = [found async for found in blobs.list("inputs")]
+    assert (found.key, found.size_bytes) == (f"inputs/ab/{'ab' * 32}", 3)
+    assert abs(found.modified_at.timestamp() - time.time()) < 60
     assert [found async for found in blobs.list("incoming")] == []
     await blobs.delete([input_key("ab" * 32), "never/was"])
     with pytest.raises(BlobMissing):
@@ -76,3 +81,35 @@ async def test_a_store_that_fails_says_so_as_an_environments_fault(tmp_path: Pat
 
 def test_a_folder_gives_its_files_away(blobs: Blobs, tmp_path: Path) -> None:
     assert blobs.local_path("a/b") == tmp_path / "a folder with spaces" / "blobs" / "a" / "b"
+
+
+async def test_a_bucket_that_does_not_answer_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    connections: list[asyncio.StreamWriter] = []
+
+    async def silent(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+
+    async with await asyncio.start_server(silent, "127.0.0.1", 0) as server:
+        endpoint = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for name, value in {"ENDPOINT": endpoint, "REGION": "x"}.items():
+            monkeypatch.setenv(f"AWS_{name}", value)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "key")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
+        bucket = Blobs.from_settings(Settings(blob_url="s3://bucket/prefix", blob_idle_timeout_seconds=0.5))
+        for request in (bucket.size("a"), whole(bucket, "a"), bucket.delete(["a"])):
+            began = time.monotonic()
+            with pytest.raises(BlobStoreUnavailable):
+                await request
+            assert time.monotonic() - began < 15
+        assert connections
+        for writer in connections:
+            writer.close()
+
+
+async def test_the_room_on_the_disk(blobs: Blobs, tmp_path: Path) -> None:
+    await blobs.put_stream("a", chunks(b"x"))
+    free = await blobs.free_bytes()
+    assert free is not None
+    stat = os.statvfs(tmp_path)
+    assert free == pytest.approx(stat.f_bavail * stat.f_frsize, rel=0.1)
+    assert await Blobs.from_settings(Settings(blob_url="s3://bucket/prefix")).free_bytes() is None

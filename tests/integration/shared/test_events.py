@@ -98,3 +98,19 @@ async def test_publishing_into_the_void_is_no_error(radio: Radio, redis_server: 
         await radio.publisher.publish(event(uuid4(), 1))
     finally:
         redis_server.start()
+
+
+async def test_many_at_once_share_a_few_connections(redis_server: RedisServer, redis: Redis, tmp_path: Path) -> None:
+    client = connect(make_settings("", redis_server, tmp_path, redis_pool_size=3))
+    before = len(redis.client_list())
+    publisher = EventPublisher(client)
+    listener = redis.pubsub()  # type: ignore[no-untyped-call]  # as there
+    listener.psubscribe("*")
+    await asyncio.gather(*(publisher.publish(event(uuid4(), 1)) for _ in range(100)))
+    assert len(redis.client_list()) - before <= 3 + 1
+    # None was left out for that.
+    assert listener.get_message(timeout=10) is not None
+    heard = [message for _ in range(100) if (message := listener.get_message(timeout=10))]
+    assert len(heard) == 100
+    listener.close()
+    await client.aclose()

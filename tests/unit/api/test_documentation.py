@@ -40,6 +40,7 @@ def test_operation_ids_make_a_pleasant_client(document: dict[str, Any]) -> None:
         "GET /api/jobs": "list_jobs",
         "GET /api/jobs/{job_id}": "get_job",
         "POST /api/jobs/{job_id}/cancel": "cancel_job",
+        "POST /api/jobs/{job_id}/retry": "retry_job",
         "GET /api/jobs/{job_id}/events": "follow_job",
         "GET /api/jobs/{job_id}/artifacts/{name}": "get_artifact",
         "HEAD /api/jobs/{job_id}/artifacts/{name}": "head_artifact",

@@ -16,7 +16,8 @@ def upgrade() -> None:
         "finished_totals",
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("queue", sa.Text(), nullable=False),
-        sa.Column("jobs", sa.BigInteger(), nullable=False),
+        sa.Column("ended", sa.BigInteger(), nullable=False),
+        sa.Column("gone", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("status", "queue", name=op.f("pk_finished_totals")),
     )
     op.create_table(
@@ -40,9 +41,25 @@ def upgrade() -> None:
         sa.Column("size_bytes", sa.BigInteger(), nullable=False),
         sa.Column("filename", sa.Text(), nullable=True),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expired_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
     )
     with op.batch_alter_table("uploads", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_uploads_expired",
+            ["expired_at"],
+            unique=False,
+            postgresql_where=sa.text("expired_at IS NOT NULL AND removed_at IS NULL"),
+            sqlite_where=sa.text("expired_at IS NOT NULL AND removed_at IS NULL"),
+        )
+        batch_op.create_index(
+            "ix_uploads_kept",
+            ["created_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("expired_at IS NULL"),
+            sqlite_where=sa.text("expired_at IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_uploads_sha256"), ["sha256"], unique=False)
 
     op.create_table(
@@ -65,6 +82,7 @@ def upgrade() -> None:
         sa.Column("priority", sa.Text(), nullable=False),
         sa.Column("spec", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("upload_id", sa.Uuid(), nullable=False),
+        sa.Column("input_bytes", sa.BigInteger(), nullable=False),
         sa.Column("traceparent", sa.Text(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
         sa.Column("progress", sa.Float(), nullable=False),
@@ -84,6 +102,7 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("artifacts_removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name=op.f("ck_jobs_error")),
         sa.CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name=op.f("ck_jobs_lease")),
         sa.CheckConstraint("priority IN ('high', 'default', 'low')", name=op.f("ck_jobs_priority")),
@@ -104,7 +123,7 @@ def upgrade() -> None:
         )
         batch_op.create_index(
             "ix_jobs_finished",
-            ["finished_at"],
+            ["finished_at", "id"],
             unique=False,
             postgresql_where=sa.text("finished_at IS NOT NULL"),
             sqlite_where=sa.text("finished_at IS NOT NULL"),
@@ -120,7 +139,7 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_jobs_upload_id"), ["upload_id"], unique=False)
         batch_op.create_index(
             "ix_jobs_waiting",
-            ["queue", "created_at", "id", "dispatched_at"],
+            ["queue", "created_at", "id", "dispatched_at", "input_bytes"],
             unique=False,
             postgresql_where=sa.text("status = 'queued' AND not_before IS NULL"),
             sqlite_where=sa.text("status = 'queued' AND not_before IS NULL"),
@@ -192,6 +211,16 @@ def downgrade() -> None:
     op.drop_table("workers")
     with op.batch_alter_table("uploads", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_uploads_sha256"))
+        batch_op.drop_index(
+            "ix_uploads_kept",
+            postgresql_where=sa.text("expired_at IS NULL"),
+            sqlite_where=sa.text("expired_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_uploads_expired",
+            postgresql_where=sa.text("expired_at IS NOT NULL AND removed_at IS NULL"),
+            sqlite_where=sa.text("expired_at IS NOT NULL AND removed_at IS NULL"),
+        )
 
     op.drop_table("uploads")
     op.drop_table("leaderships")

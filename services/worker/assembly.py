@@ -1,0 +1,41 @@
+"""A Celery worker, put together: the app, its task, and what happens when it and its children start and end."""
+
+from typing import Any
+
+from celery import Celery, signals
+
+from services.worker import child, presence, shutdown
+from services.worker.attempt import Engine
+from shared.broker import RUN_JOB, make_app
+from shared.settings import Settings
+from shared.telemetry.logs import configure_logs
+
+
+def make_worker(settings: Settings, engine: Engine) -> Celery:
+    """The app of a worker whose children do their jobs with an engine. One for each process."""
+    app = make_app(settings)
+    app.steps["worker"].add(presence.PresenceStep)
+
+    @app.task(name=RUN_JOB, bind=True)
+    def run_job(task: Any, job_id: str) -> str:
+        """Run one attempt at a job. The answer says what became of it; the truth about it is in the store."""
+        return child.current(engine).run(job_id, traceparent=task.request.get("traceparent"))
+
+    def configure(**_: Any) -> None:
+        configure_logs("worker", settings)
+
+    def start_child(**_: Any) -> None:
+        child.start(engine)
+
+    def end_child(**_: Any) -> None:
+        child.stop()
+
+    def shut_down(**_: Any) -> None:
+        shutdown.hand_back_after(settings.worker_soft_shutdown_seconds)
+
+    # Celery's signals would let go of receivers that nobody else holds.
+    signals.setup_logging.connect(configure, weak=False)
+    signals.worker_process_init.connect(start_child, weak=False)
+    signals.worker_process_shutdown.connect(end_child, weak=False)
+    signals.worker_shutting_down.connect(shut_down, weak=False)
+    return app

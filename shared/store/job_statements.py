@@ -1,0 +1,246 @@
+"""The statements of the arrows in shared/store/jobs.py, built once for each database: to build one costs as much as to
+run it.
+
+What a call gives stands in bindparams named `given_*`.
+"""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    ColumnElement,
+    Executable,
+    Float,
+    FromClause,
+    Insert,
+    Select,
+    Text,
+    Update,
+    Uuid,
+    bindparam,
+    case,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.types import TypeEngine
+
+from shared.schema.jobs import AttemptOutcome, JobStatus
+from shared.store.change import Change
+from shared.store.database import Database
+from shared.store.tables import Json, attempts, is_kept, jobs, uploads
+
+WORKER_LOST = "worker_lost"
+_POISONED = (
+    "The worker died each time it worked on this file, and the attempts are spent. "
+    "The file may need more memory or time than a worker has, or crash the software that reads it."
+)
+
+EVENT = (
+    jobs.c.id,
+    jobs.c.version,
+    jobs.c.status,
+    jobs.c.progress,
+    jobs.c.attempt,
+    jobs.c.error_code,
+    jobs.c.error_message,
+)
+# Where its message belongs, beside what its event says.
+REQUEUE = (*EVENT, jobs.c.queue, jobs.c.traceparent)
+_CLAIM = (*REQUEUE, jobs.c.spec, jobs.c.upload_id, jobs.c.attempts_spent, jobs.c.max_attempts)
+_UNLEASED: Mapping[str, Any] = {"lease_token": None, "lease_expires_at": None, "worker": None}
+
+
+def _given(name: str, kind: type[TypeEngine[Any]] | TypeEngine[Any]) -> ColumnElement[Any]:
+    return bindparam(f"given_{name}", type_=kind)
+
+
+_JOB = jobs.c.id == _given("job", Uuid)
+_IS_HELD = (
+    _JOB
+    & (jobs.c.status == JobStatus.RUNNING)
+    & (jobs.c.attempt == _given("attempt", jobs.c.attempt.type))
+    & (jobs.c.lease_token == _given("token", Uuid))
+)
+
+
+class JobStatements:
+    """One for each arrow that changes one job."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._now: ColumnElement[datetime] = database.now()
+        self.creation = self._creation()
+        self.claim = self._claim()
+        self.heartbeat = self._heartbeat()
+        self.success = self._ending(
+            AttemptOutcome.SUCCEEDED,
+            status=JobStatus.SUCCEEDED,
+            finished_at=self._now,
+            progress=1.0,
+            results=_given("results", Json),
+        )
+        self.failure = self._ending(
+            AttemptOutcome.FAILED,
+            status=JobStatus.FAILED,
+            finished_at=self._now,
+            error_code=_given("code", Text),
+            error_message=_given("message", Text),
+        )
+        self.cancellation = self._ending(AttemptOutcome.CANCELED, status=JobStatus.CANCELED, finished_at=self._now)
+        due = case((jobs.c.cancel_requested, None), else_=database.now(_given("delay", Float)))
+        self.retry = self._ending(AttemptOutcome.RETRIED, **self._requeued(), not_before=due)
+        self.return_to_queue = self._ending(
+            AttemptOutcome.HANDED_BACK, **self._requeued(), attempts_spent=jobs.c.attempts_spent - 1
+        )
+        self.loss = self._loss()
+
+    def _creation(self) -> Executable:
+        # The upload comes with the same statement: to accept a job costs one.
+        its_upload = uploads.c.id == _given("upload", Uuid)
+        upload = (
+            select(column).where(its_upload).scalar_subquery().label(f"upload_{column.name}")
+            for column in (uploads.c.filename, uploads.c.size_bytes, uploads.c.sha256, uploads.c.created_at)
+        )
+        new = {
+            "status": JobStatus.QUEUED,
+            "version": 1,
+            "progress": 0.0,
+            "cancel_requested": False,
+            "attempt": 0,
+            "attempts_spent": 0,
+            "poisoned": False,
+            # NULL, which the column refuses, where there is no such upload or its bytes are to be removed.
+            "input_bytes": select(uploads.c.size_bytes).where(its_upload, is_kept).scalar_subquery(),
+            "created_at": self._now,
+            "dispatched_at": self._now,
+        }
+        return insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, *upload)
+
+    def _claim(self) -> Change:
+        worker = _given("worker", Text)
+        claimed = (
+            update(jobs)
+            .where(
+                _JOB,
+                jobs.c.status == JobStatus.QUEUED,
+                or_(jobs.c.not_before.is_(None), jobs.c.not_before <= self._now),
+            )
+            .values(
+                status=JobStatus.RUNNING,
+                version=jobs.c.version + 1,
+                progress=0.0,
+                attempt=jobs.c.attempt + 1,
+                attempts_spent=jobs.c.attempts_spent + 1,
+                lease_token=_given("token", Uuid),
+                lease_expires_at=self._database.now(_given("lease", Float)),
+                worker=worker,
+                not_before=None,
+                started_at=func.coalesce(jobs.c.started_at, self._now),
+            )
+            .returning(*_CLAIM)
+        )
+
+        def open_attempt(changed: FromClause) -> Insert:
+            opened = select(changed.c.id, changed.c.attempt, worker, self._now)
+            return insert(attempts).from_select(["job_id", "number", "worker", "started_at"], opened)
+
+        def with_its_upload(changed: FromClause) -> Select[Any]:
+            columns = (*_of(changed, _CLAIM), uploads.c.sha256, uploads.c.filename)
+            return select(*columns).join(uploads, uploads.c.id == changed.c.upload_id)
+
+        return Change(self._database, claimed, which=_JOB, also=[open_attempt], answer=with_its_upload)
+
+    def _heartbeat(self) -> Change:
+        progress = _given("progress", Float)
+        beaten = (
+            update(jobs)
+            .where(_IS_HELD)
+            .values(
+                lease_expires_at=self._database.now(_given("lease", Float)),
+                progress=case((jobs.c.progress > progress, jobs.c.progress), else_=progress),
+            )
+            .returning(jobs.c.cancel_requested)
+        )
+        return Change(self._database, beaten, which=_JOB, answer=lambda changed: select(changed.c.cancel_requested))
+
+    def _ending(self, outcome: AttemptOutcome, **values: Any) -> Change:
+        ended = update(jobs).where(_IS_HELD).values(**_UNLEASED, version=jobs.c.version + 1, **values).returning(*EVENT)
+        return Change(
+            self._database,
+            ended,
+            which=_JOB,
+            also=[self._closing(outcome, _given("code", Text), _given("message", Text))],
+            answer=lambda changed: select(*_of(changed, EVENT)),
+        )
+
+    def _loss(self) -> Change:
+        spent = jobs.c.attempts_spent >= jobs.c.max_attempts
+        given_up = ~jobs.c.cancel_requested & spent
+        lost = (
+            update(jobs)
+            .where(_IS_HELD, or_(_given("also_unexpired", Boolean), jobs.c.lease_expires_at < self._now))
+            .values(
+                **_UNLEASED,
+                version=jobs.c.version + 1,
+                progress=0.0,
+                status=case(
+                    (jobs.c.cancel_requested, JobStatus.CANCELED),
+                    (spent, JobStatus.FAILED),
+                    else_=JobStatus.QUEUED,
+                ),
+                error_code=case((given_up, WORKER_LOST), else_=None),
+                error_message=case((given_up, _POISONED), else_=None),
+                poisoned=given_up,
+                finished_at=case((jobs.c.cancel_requested | spent, self._now), else_=None),
+                dispatched_at=self._now,
+            )
+            .returning(*REQUEUE)
+        )
+        said = literal("The worker died, or could not be heard of any more.")
+        return Change(
+            self._database,
+            lost,
+            which=_JOB,
+            also=[self._closing(AttemptOutcome.LOST, literal(WORKER_LOST), said)],
+            answer=lambda changed: select(*_of(changed, REQUEUE)),
+        )
+
+    def _closing(
+        self, outcome: AttemptOutcome, code: ColumnElement[str], message: ColumnElement[str]
+    ) -> Callable[[FromClause], Update]:
+        def close_attempt(changed: FromClause) -> Update:
+            return (
+                update(attempts)
+                .where(attempts.c.job_id == changed.c.id, attempts.c.number == _given("attempt", jobs.c.attempt.type))
+                .values(
+                    ended_at=self._now,
+                    outcome=outcome,
+                    error_code=code,
+                    error_message=message,
+                    audio_seconds=_given("audio_seconds", Float),
+                    cpu_seconds=_given("cpu_seconds", Float),
+                )
+            )
+
+        return close_attempt
+
+    def _requeued(self) -> dict[str, Any]:
+        """Back to the queue, unless the user has asked for its end in the meantime."""
+        canceled: ColumnElement[bool] = jobs.c.cancel_requested
+        return {
+            "status": case((canceled, JobStatus.CANCELED), else_=JobStatus.QUEUED),
+            "finished_at": case((canceled, self._now), else_=None),
+            "progress": 0.0,
+            "dispatched_at": self._now,
+        }
+
+
+def _of(changed: FromClause, columns: tuple[Column[Any], ...]) -> list[ColumnElement[Any]]:
+    return [changed.c[column.key] for column in columns]

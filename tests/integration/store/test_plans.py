@@ -1,0 +1,304 @@
+"""The plan of every statement of the store, on PostgreSQL with 100,000 jobs: none reads a whole table.
+
+The statements are those that the store's own methods execute; a method that is not called here fails the test.
+"""
+
+import importlib
+import inspect
+import json
+import pkgutil
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+import pytest_asyncio
+from sqlalchemy import event, text
+
+import shared.store
+from shared.schema.jobs import JobStatus
+from shared.store.backlog import Backlog, OverdueJob
+from shared.store.change import Change
+from shared.store.database import Database
+from shared.store.finished import Finished
+from shared.store.job_views import JobViews
+from shared.store.jobs import Jobs
+from shared.store.leadership import Leadership
+from shared.store.records import Claim, Lease
+from shared.store.retention import Position, Retention, StoredUpload
+from shared.store.uploads import Uploads
+from shared.store.workers import Workers
+from tests.integration.store.conftest import ARTIFACT, RESULTS, SPEC, USAGE
+
+pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads"})
+# An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
+POPULATION = (
+    """
+    INSERT INTO uploads (id, sha256, size_bytes, filename, created_at, expired_at, removed_at)
+    SELECT gen_random_uuid(), encode(sha256(n::text::bytea), 'hex'), 1000 + n, 'a.wav', now() - n * interval '78 s',
+           CASE WHEN n > 99000 THEN now() - interval '1 day' END, CASE WHEN n > 99500 THEN now() END
+    FROM generate_series(1, 100000) n
+    """,
+    """
+    CREATE TEMPORARY TABLE numbered AS SELECT id, row_number() OVER () AS n FROM uploads WHERE expired_at IS NULL
+    """,
+    """
+    INSERT INTO jobs (id, status, queue, priority, spec, upload_id, input_bytes, version, progress, cancel_requested,
+                      attempt, attempts_spent, max_attempts, lease_token, lease_expires_at, worker, not_before,
+                      dispatched_at, error_code, error_message, poisoned, created_at, started_at, finished_at)
+    SELECT gen_random_uuid(), status, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
+           numbered.id, 1000, 3, 0.5, false, 1, 1, 4,
+           CASE WHEN status = 'running' THEN gen_random_uuid() END,
+           CASE WHEN status = 'running' THEN now() + interval '30 s' END,
+           CASE WHEN status = 'running' THEN 'host/' || k % 40 || '/1' END,
+           CASE WHEN delayed THEN now() + interval '60 s' END,
+           at, CASE WHEN status = 'failed' THEN 'x' END, CASE WHEN status = 'failed' THEN 'X.' END, false, at, at,
+           CASE WHEN status NOT IN ('queued', 'running') THEN at END
+    FROM (SELECT k, now() - k * interval '78 s' AS at, k % 4000 = 1 AS delayed,
+                 CASE WHEN k % 200 = 1 THEN 'queued' WHEN k % 200 = 2 THEN 'running' WHEN k % 50 = 3 THEN 'failed'
+                      WHEN k % 50 = 4 THEN 'canceled' ELSE 'succeeded' END AS status
+          FROM generate_series(1, 100000) k) AS k
+    JOIN numbered ON n = 1 + k % 90000
+    """,
+    """
+    INSERT INTO attempts (job_id, number, worker, started_at, ended_at, outcome)
+    SELECT id, 1, 'host/1/1', created_at, finished_at, CASE WHEN finished_at IS NOT NULL THEN 'succeeded' END FROM jobs
+    """,
+    """
+    INSERT INTO artifacts (job_id, name, attempt, blob_key, media_type, size_bytes, sha256)
+    SELECT id, 'a.mp3', 1, 'artifacts/' || id || '/1/a.mp3', 'audio/mpeg', 1, 'ab' FROM jobs WHERE status = 'succeeded'
+    """,
+    """
+    INSERT INTO finished_watermark (id, counted_until)
+    SELECT 1, max(finished_at) - interval '20 minutes' FROM jobs
+    """,
+    "ANALYZE",
+)
+
+
+class Place:
+    """The full store, and what the calls need of it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.jobs = Jobs(database)
+        self.views = JobViews(database)
+        self.backlog = Backlog(database)
+        self.finished = Finished(database)
+        self.uploads = Uploads(database)
+        self.workers = Workers(database)
+        self.retention = Retention(database)
+        self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
+        self.upload_id = uuid4()
+        self.digest = "0f" * 32
+        # Where a walk through the history may have come to.
+        self.forty_days_ago = Position(datetime.now(UTC) - timedelta(days=40), uuid4())
+
+    async def upload(self) -> None:
+        self.upload_id = (await self.uploads.add(sha256=self.digest, size_bytes=3, filename="a.wav")).id
+
+    async def new(self) -> UUID:
+        created = await self.jobs.create(SPEC, upload_id=self.upload_id, queue="default", max_attempts=4)
+        return created.job_id
+
+    async def claimed(self) -> Claim:
+        claim = await self.jobs.claim(await self.new(), worker="host/1/1", lease_seconds=30)
+        assert claim is not None
+        return claim
+
+    async def lease(self) -> Lease:
+        return (await self.claimed()).lease
+
+    async def canceled(self) -> UUID:
+        job_id = await self.new()
+        await self.jobs.cancel(job_id)
+        return job_id
+
+    async def removal(self) -> None:
+        upload = await self.uploads.add(sha256="1e" * 32, size_bytes=3, filename=None)
+        await self.retention.expire(upload.id)
+        async with self.retention.removing(StoredUpload(upload.id, upload.sha256), keep_seconds=1) as is_last:
+            assert is_last
+
+    async def hold(self) -> None:
+        async with self.retention.holding_digest(self.digest) as is_named:
+            assert is_named
+
+    async def overdue(self) -> None:
+        (first,) = await self.backlog.overdue(grace_seconds=5, after=None, limit=1)
+        assert isinstance(first, OverdueJob)
+        await self.backlog.overdue(grace_seconds=5, after=first, limit=BATCH)
+
+    async def pages(self) -> None:
+        newest = await self.views.page(status=None, before=None, limit=51)
+        for status in (None, JobStatus.QUEUED, JobStatus.SUCCEEDED):
+            await self.views.page(status=status, before=newest[-1].id, limit=51)
+            await self.views.page(status=status, before=None, limit=51)
+
+
+DAY = 86_400.0
+# Of a batch each row is found by an index; so many of them cost far less than the table.
+BATCH = 100
+CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
+    "Backlog.queues": lambda place: place.backlog.queues(grace_seconds=5),
+    "Backlog.queued": lambda place: place.backlog.queued(at_most=100_000),
+    "Backlog.not_waiting": lambda place: place.backlog.not_waiting(),
+    "Backlog.overdue": lambda place: place.overdue(),
+    "Backlog.held_by": lambda place: place.backlog.held_by("host/1/"),
+    "Backlog.expired_leases": lambda place: place.backlog.expired_leases(BATCH),
+    "Backlog.expired_lease_count": lambda place: place.backlog.expired_lease_count(),
+    "Finished.totals": lambda place: place.finished.totals(),
+    "Finished.fold": lambda place: place.finished.fold(10),
+    "JobViews.get": lambda place: _with(place.views.get, place.new()),
+    "JobViews.event": lambda place: _with(place.views.event, place.new()),
+    "JobViews.events": lambda place: place.views.events([uuid4() for _ in range(BATCH)]),
+    "JobViews.page": lambda place: place.pages(),
+    "JobViews.artifact": lambda place: place.views.artifact(uuid4(), "a.mp3"),
+    "JobViews.holder": lambda place: place.views.holder(uuid4()),
+    "Jobs.create": lambda place: place.new(),
+    "Jobs.claim": lambda place: place.claimed(),
+    "Jobs.heartbeat": lambda place: _with(
+        lambda lease: place.jobs.heartbeat(lease, progress=0.5, lease_seconds=30), place.lease()
+    ),
+    "Jobs.succeed": lambda place: _with(
+        lambda lease: place.jobs.succeed(lease, results=RESULTS, made=[ARTIFACT], usage=USAGE), place.lease()
+    ),
+    "Jobs.fail": lambda place: _with(
+        lambda lease: place.jobs.fail(lease, code="x", message="X.", usage=USAGE), place.lease()
+    ),
+    "Jobs.finish_canceled": lambda place: _with(
+        lambda lease: place.jobs.finish_canceled(lease, usage=USAGE), place.lease()
+    ),
+    "Jobs.retry": lambda place: _with(
+        lambda lease: place.jobs.retry(lease, code="x", message="X.", delay_seconds=5, usage=USAGE), place.lease()
+    ),
+    "Jobs.hand_back": lambda place: _with(lambda lease: place.jobs.hand_back(lease, usage=USAGE), place.lease()),
+    "Jobs.lose": lambda place: _with(lambda lease: place.jobs.lose(lease, only_expired=True), place.lease()),
+    "Jobs.cancel": lambda place: place.canceled(),
+    "Jobs.reopen": lambda place: _with(place.jobs.reopen, place.canceled()),
+    "Jobs.release_due": lambda place: place.jobs.release_due(BATCH),
+    "Jobs.redispatch": lambda place: place.jobs.redispatch([uuid4() for _ in range(BATCH)], grace_seconds=5),
+    "Leadership.acquire": lambda place: place.leadership.acquire(),
+    "Leadership.release": lambda place: place.leadership.release(),
+    "Leadership.holder": lambda place: place.leadership.holder(),
+    "Retention.expire_artifacts": lambda place: place.retention.expire_artifacts(
+        keep_seconds=30 * DAY, after=place.forty_days_ago, limit=BATCH
+    ),
+    "Retention.forget_jobs": lambda place: place.retention.forget_jobs(keep_seconds=85 * DAY, limit=BATCH),
+    "Retention.expire_uploads": lambda place: place.retention.expire_uploads(
+        keep_seconds=7 * DAY, after=place.forty_days_ago, limit=BATCH
+    ),
+    "Retention.unused_uploads": lambda place: place.retention.unused_uploads(
+        older_than_seconds=DAY, after=place.forty_days_ago, limit=BATCH
+    ),
+    "Retention.expire": lambda place: place.retention.expire(uuid4()),
+    "Retention.removable_uploads": lambda place: place.retention.removable_uploads(BATCH),
+    "Retention.removing": lambda place: place.removal(),
+    "Retention.holding_digest": lambda place: place.hold(),
+    "Retention.named_inputs": lambda place: place.retention.named_inputs([f"{n:064x}" for n in range(BATCH)]),
+    "Retention.unnamed_artifacts": lambda place: place.retention.unnamed_artifacts(
+        {f"artifacts/{n}": uuid4() for n in range(BATCH)}
+    ),
+    "Uploads.add": lambda place: place.upload(),
+    "Uploads.get": lambda place: place.uploads.get(place.upload_id),
+    "Workers.beat": lambda place: place.workers.beat(name="w", queues=["default"], concurrency=2),
+    "Workers.leave": lambda place: place.workers.leave("w"),
+    "Workers.census": lambda place: place.workers.census(silent_after_seconds=30),
+    "Workers.forget": lambda place: place.workers.forget(silent_for_seconds=3600, limit=BATCH),
+    "Workers.all": lambda place: place.workers.all(),
+}
+
+
+async def _with(call: Callable[[Any], Awaitable[object]], given: Awaitable[Any]) -> object:
+    return await call(await given)
+
+
+def _questions() -> Iterator[str]:
+    """Every public method of the store that asks the database, from its code."""
+    for found in pkgutil.iter_modules(shared.store.__path__, "shared.store."):
+        if found.ispkg:
+            continue
+        module = importlib.import_module(found.name)
+        for name, kind in inspect.getmembers(module, inspect.isclass):
+            # What runs the statements, and has none.
+            if kind.__module__ != module.__name__ or kind in {Database, Change}:
+                continue
+            for method, function in inspect.getmembers(kind, inspect.isfunction):
+                unwrapped = inspect.unwrap(function)
+                is_async = inspect.iscoroutinefunction(unwrapped) or inspect.isasyncgenfunction(unwrapped)
+                if is_async and not method.startswith("_"):
+                    yield f"{name}.{method}"
+
+
+@pytest_asyncio.fixture
+async def place(database: Database) -> AsyncIterator[Place]:
+    async with database.write() as connection:
+        for statement in POPULATION:
+            values = {"spec": SPEC.model_dump_json()} if ":spec" in statement else {}
+            await connection.execute(text(statement.replace(":spec", "CAST(:spec AS jsonb)")), values)
+    place = Place(database)
+    await place.upload()
+    yield place
+
+
+@contextmanager
+def heard(database: Database) -> Iterator[list[tuple[str, Any]]]:
+    """The statements that are executed meanwhile, each with its parameters."""
+    statements: list[tuple[str, Any]] = []
+
+    def hear(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+        statements.append((statement, parameters[0] if isinstance(parameters, list) else parameters))
+
+    engine = database.engine.sync_engine
+    event.listen(engine, "before_cursor_execute", hear)
+    try:
+        yield statements
+    finally:
+        event.remove(engine, "before_cursor_execute", hear)
+
+
+async def plan(database: Database, statement: str, parameters: Any) -> dict[str, Any]:
+    async with database.read() as connection:
+        answer = await connection.exec_driver_sql(f"EXPLAIN (FORMAT JSON) {statement}", parameters)
+        found = answer.scalar_one()
+    ((root,),) = [json.loads(found) if isinstance(found, str) else found]
+    node: dict[str, Any] = root["Plan"]
+    return node
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
+
+
+async def test_no_statement_reads_a_whole_table(place: Place) -> None:
+    assert set(CALLS) == set(_questions()), "each method of the store is called here, and no other"
+    whole = (await plan(place.database, "SELECT * FROM jobs", ()))["Total Cost"]
+    for name, call in CALLS.items():
+        with heard(place.database) as statements:
+            await call(place)
+        assert statements, name
+        for statement, parameters in dict(statements).items():
+            steps = await plan(place.database, statement, parameters)
+            described = f"{name}: {statement[:2000]}\n{json.dumps(steps, indent=1)[:5000]}"
+            for step in nodes(steps):
+                assert not (step["Node Type"] == "Seq Scan" and step["Relation Name"] in BIG_TABLES), described
+            # Nor as much as that from an index.
+            assert steps["Total Cost"] < whole, described
+
+
+async def test_what_a_deletion_checks_is_indexed(database: Database) -> None:
+    """PostgreSQL looks for rows that refer to a deleted one by itself, and no plan shows it."""
+    unindexed = """
+        SELECT conrelid::regclass || '.' || conname FROM pg_constraint AS key
+        WHERE contype = 'f' AND NOT EXISTS (
+            SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND indpred IS NULL
+        )
+    """
+    async with database.read() as connection:
+        assert (await connection.execute(text(unindexed))).scalars().all() == []
