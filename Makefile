@@ -63,7 +63,7 @@ bench-jobs: uv ## Measure the life of a job beside Celery, procrastinate and oth
 lint: uv ## Check style, types and the walls between the services
 	@$(UV) run --frozen ruff check
 	@$(UV) run --frozen ruff format --check
-	@$(UV) run --frozen mypy
+	@$(UV) run --frozen --group bench mypy
 	@$(UV) run --frozen lint-imports
 
 .PHONY: format

@@ -6,6 +6,7 @@ from celery import Celery, signals
 
 from services.worker import child, presence, shutdown
 from services.worker.attempt import Engine
+from services.worker.transport import LastingTransport
 from shared.broker import RUN_JOB, make_app
 from shared.settings import Settings
 from shared.telemetry.logs import configure_logs
@@ -15,6 +16,7 @@ def make_worker(settings: Settings, engine: Engine) -> Celery:
     """The app of a worker whose children do their jobs with an engine. One for each process."""
     app = make_app(settings)
     app.steps["worker"].add(presence.PresenceStep)
+    app.conf.broker_transport = LastingTransport
 
     @app.task(name=RUN_JOB, bind=True)
     def run_job(task: Any, job_id: str) -> str:

@@ -27,6 +27,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         ("jobs failed: no audio, as they should", lambda run: _failed(run, is_audio=False)),
         ("jobs failed: attempts spent on faults", lambda run: _failed(run, is_audio=True)),
         ("jobs canceled", lambda run: _by_status(run)["canceled"]),
+        ("canceled, and tried again as their user wanted", _reopened),
         ("attempts lost with their worker", lambda run: _by_outcome(run)["lost"]),
         ("attempts handed back at a shutdown", lambda run: _by_outcome(run)["handed_back"]),
         ("attempts retried after a store's outage", lambda run: _by_outcome(run)["retried"]),
@@ -84,6 +85,10 @@ def _by_outcome(run: Outcome) -> Counter[str | None]:
 def _failed(run: Outcome, *, is_audio: bool) -> int:
     sort = {submission.filename: submission.recipe.is_audio for submission in run.evidence.submissions}
     return sum(job.status == "failed" and sort.get(job.filename) is is_audio for job in run.evidence.jobs)
+
+
+def _reopened(run: Outcome) -> int:
+    return sum(case.reopened for case in verdict.cases(run.evidence).values())
 
 
 def _unknown_but_there(run: Outcome) -> int:

@@ -98,13 +98,16 @@ async def run(plan: Plan, folder: Path, *, say: Callable[[str], None] = print) -
         quiet_after = time.monotonic() - healed
         await load.close(patience_seconds=_STREAMS_END_SECONDS)
         await asyncio.sleep(_LATE_WRITES_SECONDS)
+        for service in testbed.services:
+            service.note_death()
         await asyncio.to_thread(testbed.system.stop)
         evidence = await collect(testbed.database_url, testbed.blobs, load.submissions)
     left, unexplained = verdict.orphaned(evidence)
+    deaths = [verdict.Breach(verdict.DIED, death) for service in testbed.services for death in service.deaths]
     return Outcome(
         plan=plan,
         evidence=evidence,
-        breaches=[*verdict.breaches(evidence), *unexplained],
+        breaches=[*verdict.breaches(evidence), *unexplained, *deaths],
         faults=faults.done,
         orphaned=left,
         seconds=time.monotonic() - started,

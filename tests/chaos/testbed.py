@@ -50,6 +50,7 @@ class Service:
         self._system = system
         self._start = start
         self._process: ChildProcess | None = None
+        self.deaths: list[str] = []
 
     @property
     def process(self) -> ChildProcess:
@@ -61,15 +62,24 @@ class Service:
         """Start it, and wait until it lives: on a slow machine it would be hit again before it had begun."""
         self._process = await asyncio.to_thread(self._start)
 
+    def note_death(self) -> None:
+        """Write down if it has ended by itself."""
+        if not self.process.running:
+            last = self.process.last_lines()[-500:]
+            self.deaths.append(f"{self.name} ended by itself with {self.process.exit_code}: {last}")
+
     async def replace_killed(self) -> None:
         """SIGKILL to the whole process group, and a new one."""
+        self.note_death()
         await asyncio.to_thread(self._system.kill, self.process)
         await self.start()
 
     async def replace_orphaning(self) -> ChildProcess:
         """SIGKILL to the leader alone, and a new one. Gives the one whose children are left, for `bury`."""
+        self.note_death()
         left = self.process
-        os.kill(left.pid, signal.SIGKILL)
+        if left.running:
+            os.kill(left.pid, signal.SIGKILL)
         await asyncio.to_thread(left.wait, _STOP_SECONDS)
         await self.start()
         return left
@@ -85,6 +95,7 @@ class Service:
 
     async def replace_ended(self) -> bool:
         """SIGTERM to the leader, and a new one once it has ended. False where it had to be forced."""
+        self.note_death()
         self.process.ask_to_stop()
         in_time = await asyncio.to_thread(self.process.wait, _STOP_SECONDS)
         await asyncio.to_thread(self._system.kill, self.process)

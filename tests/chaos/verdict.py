@@ -20,14 +20,14 @@ class Breach:
     what: str
 
 
-LOST, DOUBLED, STUCK = "lost", "doubled", "stuck"
+LOST, DOUBLED, STUCK, DIED = "lost", "doubled", "stuck", "services that ended by themselves"
 WRONG_ARTIFACTS, WRONG_EVENTS, WRONG_ANSWER, WRONG_END = (
     "wrong artifacts",
     "wrong events",
     "wrong answer",
     "wrong end",
 )
-KINDS = (LOST, DOUBLED, STUCK, WRONG_ARTIFACTS, WRONG_EVENTS, WRONG_ANSWER, WRONG_END)
+KINDS = (LOST, DOUBLED, STUCK, DIED, WRONG_ARTIFACTS, WRONG_EVENTS, WRONG_ANSWER, WRONG_END)
 
 
 @dataclass(slots=True)

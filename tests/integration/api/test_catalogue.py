@@ -10,7 +10,15 @@ async def test_every_operation_is_in_the_catalogue(api: httpx.AsyncClient) -> No
     answer = await api.get("/api/operations")
     assert answer.status_code == 200
     listed = answer.json()["operations"]
-    assert {entry["op"] for entry in listed} == {"probe", "loudness", "waveform", "transcode", "normalize"}
+    assert {entry["op"] for entry in listed} == {
+        "probe",
+        "loudness",
+        "waveform",
+        "spectrogram",
+        "silence",
+        "transcode",
+        "normalize",
+    }
     assert len(listed) == len(OPERATIONS)
     for entry in listed:
         assert entry["summary"]

@@ -145,6 +145,8 @@ async def test_each_end_counts_and_each_job_is_there_once(life: Life, folded: bo
 
 async def test_a_fold_that_comes_in_between_does_not_count_an_end_twice(life: Life) -> None:
     job_id = await life.create()
+    # There is a watermark.
+    await Finished(life.database).fold(100)
     await _fail(life, job_id)
     await settle(life)
     async with life.database.write() as other:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.worker.audio.engine import process
 from services.worker.audio.pcm import Pcm, Resolution
 from services.worker.audio.spectrogram import SpectrogramWriter
-from services.worker.audio.spectrogram.picture import color_table
+from services.worker.audio.spectrogram.picture import color_table, write_png
 from shared.schema.operations import ColorMap, Spectrogram
 from shared.schema.results import SpectrogramResult
 from tests.unit.audio.independent import ffmpeg
@@ -175,6 +175,13 @@ def test_colors_grow_brighter(colors: ColorMap) -> None:
     assert (np.diff(luma) > -1).all()
     assert luma[0] < 40
     assert luma[-1] > 200
+
+
+@pytest.mark.parametrize("colors", list(ColorMap))
+def test_colors_come_out_of_the_file(tmp_path: Path, colors: ColorMap) -> None:
+    indices = np.arange(16 * 256, dtype=np.uint16).reshape(16, 256).astype(np.uint8)[:, ::-1]
+    write_png(tmp_path / "a.png", indices, colors)
+    assert np.array_equal(decode_png(tmp_path / "a.png"), color_table(colors)[indices])
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,10 @@ def write_png(path: Path, indices: NDArray[np.uint8], color_map: ColorMap) -> No
     """
     height, width = indices.shape
     encoder = VideoCodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "rgb24"
+    encoder.width, encoder.height, encoder.pix_fmt = width, height, "pal8"
     encoder.time_base = Fraction(1)
-    frame = VideoFrame.from_ndarray(color_table(color_map)[indices], "rgb24")
+    opaque = np.full((256, 1), 255, np.uint8)
+    palette = np.concatenate((opaque, color_table(color_map)), axis=1)
+    pixels = (np.ascontiguousarray(indices), palette)
+    frame = VideoFrame.from_ndarray(pixels, "pal8")  # type: ignore[arg-type]  # the stub knows nothing of palettes
     path.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None))))
