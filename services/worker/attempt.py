@@ -131,7 +131,7 @@ class AttemptRunner:
         meter, progress = Meter(), Progress()
         async with self._heartbeat.beating(claim, progress, interruption):
             try:
-                async with self._materials.scratch() as scratch:
+                async with self._materials.scratch(claim.lease) as scratch:
                     report = await self._process(claim, scratch, progress, interruption)
                     meter.audio_seconds = report.audio_seconds
                     with span("store artifacts"):

@@ -21,13 +21,14 @@ class Materials:
 
     def __init__(self, blobs: Blobs, scratch_dir: Path | None) -> None:
         self._blobs = blobs
-        self._scratch_dir = scratch_dir
+        self._scratch_dir = scratch_dir or Path(tempfile.gettempdir())
 
     @asynccontextmanager
-    async def scratch(self) -> AsyncIterator[Path]:
-        """An empty folder, gone afterwards."""
+    async def scratch(self, lease: Lease) -> AsyncIterator[Path]:
+        """An empty folder of the attempt's own, gone afterwards."""
         # Made, and removed again where it stayed empty, sooner than a thread could begin to.
-        folder = Path(tempfile.mkdtemp(prefix="wavemill-", dir=self._scratch_dir))
+        folder = self._scratch_dir / f"wavemill-{lease.job_id}-{lease.attempt}"
+        folder.mkdir(mode=0o700)  # noqa: ASYNC240 - see above
         try:
             yield folder
         finally:
