@@ -28,12 +28,12 @@ class Materials:
         """An empty folder of the attempt's own, gone afterwards."""
         # Made, and removed again where it stayed empty, sooner than a thread could begin to.
         folder = self._scratch_dir / f"wavemill-{lease.job_id}-{lease.attempt}"
-        folder.mkdir(mode=0o700)  # noqa: ASYNC240 - see above
+        folder.mkdir(mode=0o700)
         try:
             yield folder
         finally:
             try:
-                folder.rmdir()  # noqa: ASYNC240 - see above
+                folder.rmdir()
             except OSError:
                 # Deleting gigabytes takes its time: not on the loop, where the heartbeat is.
                 await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
