@@ -3,6 +3,7 @@
 from typing import Any
 
 from celery import Celery, signals
+from kombu.transport import TRANSPORT_ALIASES
 
 from services.worker import child, presence, shutdown
 from services.worker.attempt import Engine
@@ -16,7 +17,8 @@ def make_worker(settings: Settings, engine: Engine) -> Celery:
     """The app of a worker whose children do their jobs with an engine. One for each process."""
     app = make_app(settings)
     app.steps["worker"].add(presence.PresenceStep)
-    app.conf.broker_transport = LastingTransport
+    # Under the name of the one that it replaces: Celery and kombu show it, and ask for it.
+    TRANSPORT_ALIASES["redis"] = f"{LastingTransport.__module__}:{LastingTransport.__name__}"
 
     @app.task(name=RUN_JOB, bind=True)
     def run_job(task: Any, job_id: str) -> str:

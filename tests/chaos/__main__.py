@@ -21,7 +21,7 @@ def main() -> int:
     asked = _arguments()
     where = machine()
     outcomes = [_run(seed, asked.minutes, asked.checkout) for seed in asked.seed]
-    print(f"\n{where}\n\n{report.table(outcomes)}\n\n{report.faults_table(outcomes)}")
+    print(f"\n{where}\n\n{report.table(outcomes)}\n\n{report.faults_table(outcomes)}", flush=True)
     if any(outcome.breaches for outcome in outcomes):
         print("\nThe promise was broken; docs/reliability.md stays as it is.")
         return 1
@@ -37,6 +37,7 @@ def _run(seed: int, minutes: float, checkout: Path) -> Outcome:
     folder = Path(tempfile.mkdtemp(prefix="wavemill-chaos-"))
     print(f"seed {seed}: {plan.jobs} jobs and {len(faults)} faults in {seconds:.0f} s", flush=True)
     outcome = asyncio.run(run(plan, folder, say=lambda line: print(line, flush=True)))
+    print(report.table([outcome]), flush=True)
     if outcome.breaches:
         for breach in outcome.breaches:
             print(f"BROKEN ({breach.kind}): {breach.what}")

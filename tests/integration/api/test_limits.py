@@ -84,16 +84,19 @@ async def test_while_too_much_is_queued_no_more_is_taken(limited: Limited, limit
             job = await submit(api)
             await refused(api, 429, "too-much-queued", job["input"]["id"], ended["id"])
             assert files_under(system.folder / "data" / "blobs" / "incoming") == set()
-            # A job that waits for its next attempt counts too; one that runs does not.
-            await _delay_one(store, job["id"])
-            await asyncio.sleep(1.5)
-            await refused(api, 429, "too-much-queued", job["input"]["id"], ended["id"])
             await cancel_all(api)
             await accepted(api, job["input"]["id"])
+            await cancel_all(api)
+            await asyncio.sleep(1.5)
+            # Jobs that wait for their next attempt count too.
+            for waiting in [await submit(api) for _ in range(3)]:
+                await _delay(store, waiting["id"])
+            await asyncio.sleep(1.5)
+            problem(await api.post(f"/api/jobs/{ended['id']}/retry"), 429, "too-much-queued")
         await store.close()
 
 
-async def _delay_one(store: Store, job_id: str) -> None:
+async def _delay(store: Store, job_id: str) -> None:
     claim = await store.claim(job_id)
     await store.jobs.retry(claim.lease, code="io_error", message="Disk.", delay_seconds=600, usage=Usage())
 
