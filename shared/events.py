@@ -14,6 +14,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from shared.cancellation import cancel
 from shared.schema.events import JobEvent
 from shared.settings import Settings
 
@@ -80,9 +81,7 @@ class EventHub:
 
     async def __aexit__(self, *_: object) -> None:
         if self._reader is not None:
-            self._reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reader
+            await cancel(self._reader)
         with contextlib.suppress(*_REDIS_AWAY):
             await self._pubsub.aclose()  # type: ignore[no-untyped-call]
 

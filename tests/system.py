@@ -115,6 +115,10 @@ class System(AbstractContextManager["System"]):
         assert answer.status_code == 200, answer.text
         return answer.content
 
+    def scratch_files(self) -> list[Path]:
+        """What jobs have in the scratch folder now."""
+        return [path for path in (self.folder / "scratch").rglob("*") if path.is_file()]
+
     def log(self) -> str:
         """What the services have said."""
         return (self.folder / "services.log").read_text()

@@ -5,7 +5,6 @@ that the limits are overshot by what all API processes accept within that second
 """
 
 import asyncio
-import contextlib
 import time
 from typing import Self
 
@@ -13,6 +12,7 @@ import structlog
 
 from services.api.problems import ProblemError
 from shared.blobs import Blobs
+from shared.cancellation import cancel
 from shared.settings import Settings
 from shared.store.backlog import Backlog, QueuedWork
 
@@ -46,9 +46,7 @@ class Admission:
 
     async def __aexit__(self, *_: object) -> None:
         if self._looking is not None:
-            self._looking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._looking
+            await cancel(self._looking)
 
     def check(self) -> None:
         """Let more work come.

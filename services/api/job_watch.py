@@ -10,6 +10,7 @@ from uuid import UUID
 import anyio
 import structlog
 
+from shared.cancellation import cancel
 from shared.events import EventHub
 from shared.schema.events import JobEvent
 from shared.store.errors import DATABASE_ERRORS
@@ -61,9 +62,7 @@ class JobWatch:
 
     async def __aexit__(self, *_: object) -> None:
         if self._poller is not None:
-            self._poller.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._poller
+            await cancel(self._poller)
 
     async def follow(self, job_id: UUID, *, after: Place, until: anyio.Event) -> AsyncIterator[JobEvent]:
         """Where the job stands now, then each change, in order and none twice, to its end or the caller's.

@@ -16,8 +16,9 @@ from services.worker.audio.errors import Cancelled
 from services.worker.audio.limits import Limits
 from services.worker.ending import Ending, patiently
 from services.worker.heartbeat import Heartbeat, Progress
-from services.worker.interruption import Interruption, Reason, heeding_signals
+from services.worker.interruption import Interruption, Reason, Signals
 from services.worker.materials import Materials
+from services.worker.scratch import Scratch
 from shared.events import EventPublisher
 from shared.schema.events import JobEvent
 from shared.schema.operations import AnyOperation
@@ -78,6 +79,7 @@ class AttemptRunner:
         settings: Settings,
         jobs: Jobs,
         materials: Materials,
+        scratch: Scratch,
         events: EventPublisher,
         ending: Ending,
     ) -> None:
@@ -85,8 +87,10 @@ class AttemptRunner:
         self._settings = settings
         self._jobs = jobs
         self._materials = materials
+        self._scratch = scratch
         self._events = events
         self._ending = ending
+        self._signals = Signals(soft_time_limit_seconds=settings.task_soft_time_limit_seconds)
         self._heartbeat = Heartbeat(jobs=jobs, events=events, settings=settings)
         self._limits = Limits(
             decoded_samples=settings.max_decoded_samples,
@@ -111,11 +115,9 @@ class AttemptRunner:
                 return await self._run(claim)
 
     async def _run(self, claim: Claim) -> str:
-        log.info("attempt started", operations=[operation.op for operation in claim.spec.operations])
-        await self._events.publish(claim.event)
         interruption = Interruption()
         try:
-            with heeding_signals(interruption, soft_time_limit_seconds=self._settings.task_soft_time_limit_seconds):
+            with self._signals.interrupting(interruption):
                 event = await self._work(claim, interruption)
         except LeaseLost:
             log.warning("lease lost; nothing was written")
@@ -131,7 +133,7 @@ class AttemptRunner:
         meter, progress = Meter(), Progress()
         async with self._heartbeat.beating(claim, progress, interruption):
             try:
-                async with self._materials.scratch(claim.lease) as scratch:
+                async with self._scratch.folder() as scratch:
                     report = await self._process(claim, scratch, progress, interruption)
                     meter.audio_seconds = report.audio_seconds
                     with span("store artifacts"):

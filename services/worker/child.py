@@ -7,10 +7,13 @@ import asyncio
 import os
 from uuid import UUID
 
+import uvloop
+
 from services.worker import address_space
 from services.worker.attempt import AttemptRunner, Engine
 from services.worker.ending import Ending
 from services.worker.materials import Materials
+from services.worker.scratch import Scratch
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventPublisher, connect
@@ -25,30 +28,34 @@ class Child:
 
     def __init__(self, settings: Settings, engine: Engine) -> None:
         self.pid = os.getpid()
-        self._runner = asyncio.Runner()
+        self._runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         self._tracing = configure_tracing("worker", settings)
         self._database = Database.from_settings(settings)
         self._redis = connect(settings)
+        self._scratch = Scratch(settings.scratch_dir)
         self._publisher = Publisher(make_app(settings))
         jobs = Jobs(self._database)
         self._attempts = AttemptRunner(
             engine,
             settings=settings,
             jobs=jobs,
-            materials=Materials(Blobs.from_settings(settings), settings.scratch_dir),
+            materials=Materials(Blobs.from_settings(settings)),
+            scratch=self._scratch,
             events=EventPublisher(self._redis),
             ending=Ending(jobs=jobs, publisher=self._publisher, settings=settings),
         )
 
     def run(self, job_id: str, *, traceparent: str | None) -> str:
         """Run one attempt at a job, and say what became of it."""
-        return self._runner.run(self._attempts.run(UUID(job_id), traceparent=traceparent))
+        # Not Runner.run, which sets the handler of Ctrl-C anew each time: in a worker that is its parent's.
+        return self._runner.get_loop().run_until_complete(self._attempts.run(UUID(job_id), traceparent=traceparent))
 
     def close(self) -> None:
         """Close every connection."""
         self._runner.run(self._close())
         self._runner.close()
         self._publisher.close()
+        self._scratch.leave()
         if self._tracing is not None:
             self._tracing.shutdown()
 

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 
 import structlog
 
 from services.worker.failures import classify
 from services.worker.interruption import Interruption, Reason
+from shared.cancellation import cancel
 from shared.events import EventPublisher
 from shared.schema.events import JobEvent
 from shared.settings import Settings
@@ -18,6 +19,8 @@ log = structlog.get_logger()
 
 # Twice for each second, so that a client sees a change at least every second.
 _TELL_SECONDS = 0.5
+# Of an attempt that ends sooner its end alone is told, which says it all.
+_TELL_START_SECONDS = 0.01
 
 
 class Progress:
@@ -45,20 +48,20 @@ class Heartbeat:
         loop = asyncio.get_running_loop()
         tasks: list[asyncio.Task[None]] = []
 
-        def begin() -> None:
+        def renew() -> None:
             tasks.append(asyncio.create_task(self._renew(claim, progress, interruption), name="lease"))
+
+        def tell() -> None:
             tasks.append(asyncio.create_task(self._tell(claim, progress), name="progress"))
 
         # Most jobs that are short end before either has anything to do.
-        timer = loop.call_later(min(_TELL_SECONDS, self._settings.heartbeat_seconds), begin)
+        timers = loop.call_later(self._settings.heartbeat_seconds, renew), loop.call_later(_TELL_START_SECONDS, tell)
         try:
             yield
         finally:
-            timer.cancel()
-            for task in tasks:
-                task.cancel()
-                with suppress(asyncio.CancelledError):
-                    await task
+            for timer in timers:
+                timer.cancel()
+            await cancel(*tasks)
 
     async def _renew(self, claim: Claim, progress: Progress, interruption: Interruption) -> None:
         while True:
@@ -71,17 +74,19 @@ class Heartbeat:
                 return
             except Exception as error:
                 # The store may come back before the lease runs out: the next beat tells.
-                if not classify(error).is_transient:
-                    raise
-                log.warning("heartbeat failed", reason=type(error).__name__)
+                unforeseen = not classify(error).is_transient
+                log.warning("heartbeat failed", reason=type(error).__name__, exc_info=unforeseen and error)
             else:
                 if cancel_requested:
                     interruption.set(Reason.CANCELED)
             await asyncio.sleep(self._settings.heartbeat_seconds)
 
     async def _tell(self, claim: Claim, progress: Progress) -> None:
+        log.info("attempt started", operations=[operation.op for operation in claim.spec.operations])
+        await self._events.publish(claim.event)
         told = 0.0
         while True:
+            await asyncio.sleep(_TELL_SECONDS)
             if progress.fraction > told:
                 told = progress.fraction
                 await self._events.publish(
@@ -94,4 +99,3 @@ class Heartbeat:
                         attempt=claim.lease.attempt,
                     )
                 )
-            await asyncio.sleep(_TELL_SECONDS)

@@ -2,10 +2,7 @@
 
 import asyncio
 import hashlib
-import shutil
-import tempfile
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from services.worker.audio.engine import Artifact
@@ -19,24 +16,8 @@ _INPUT = ".input"
 class Materials:
     """Fetches inputs and stores artifacts."""
 
-    def __init__(self, blobs: Blobs, scratch_dir: Path | None) -> None:
+    def __init__(self, blobs: Blobs) -> None:
         self._blobs = blobs
-        self._scratch_dir = scratch_dir or Path(tempfile.gettempdir())
-
-    @asynccontextmanager
-    async def scratch(self, lease: Lease) -> AsyncIterator[Path]:
-        """An empty folder of the attempt's own, gone afterwards."""
-        # Made, and removed again where it stayed empty, sooner than a thread could begin to.
-        folder = self._scratch_dir / f"wavemill-{lease.job_id}-{lease.attempt}"
-        folder.mkdir(mode=0o700)
-        try:
-            yield folder
-        finally:
-            try:
-                folder.rmdir()
-            except OSError:
-                # Deleting gigabytes takes its time: not on the loop, where the heartbeat is.
-                await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def fetch(self, claim: Claim, scratch: Path) -> Path:
         """The input as a file: where the blob store is a folder, the blob itself, which nobody may write to.

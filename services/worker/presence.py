@@ -15,6 +15,7 @@ from celery import bootsteps
 
 from services.worker import identity
 from services.worker.failures import classify
+from services.worker.scratch import Scratch
 from shared.broker import JobMessage, Publisher, make_app
 from shared.events import EventPublisher, connect
 from shared.settings import Settings, settings
@@ -98,6 +99,7 @@ class Presence:
         publisher = Publisher(make_app(self._settings))
         workers = Workers(database)
         orphans = Orphans(Backlog(database), Jobs(database), EventPublisher(redis), publisher)
+        scratch = Scratch(self._settings.scratch_dir)
         row_due = time.monotonic()
         try:
             while not self._stopping.is_set():
@@ -106,6 +108,7 @@ class Presence:
                         row_due = time.monotonic() + _ROW_EVERY_SECONDS
                         await workers.beat(name=self._name, queues=self._queues, concurrency=self._concurrency)
                     await orphans.give_up()
+                    await asyncio.to_thread(scratch.clear_of_the_dead)
                 except Exception as error:
                     if not classify(error).is_transient:
                         raise

@@ -1,18 +1,16 @@
 """The connection to the store: one for each process and event loop."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import datetime
-from typing import Self, TypeVar
+from typing import Self
 
-from sqlalchemy import ColumnElement, Connection, text
+from sqlalchemy import ColumnElement, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
-from sqlalchemy.util import greenlet_spawn
 
 from shared.settings import Settings
 from shared.store import dialect
-
-Answer = TypeVar("Answer")
+from shared.store.one_statement import Lender
 
 
 class Database:
@@ -20,8 +18,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self.engine = engine
-        # The same pool.
-        self._autocommit = engine.sync_engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.lender = Lender(engine)
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Self:
@@ -53,22 +50,6 @@ class Database:
             async with connection.begin():
                 yield connection
 
-    async def write_at_once(self, work: Callable[[Connection], Answer]) -> Answer:
-        """A transaction around work that is a single statement on PostgreSQL, as shared.store.change makes it.
-
-        Without BEGIN and COMMIT it costs one journey to the server instead of three.
-        """
-        if self.dialect_name != "postgresql":
-            async with self.write() as connection:
-                return await connection.run_sync(work)
-
-        def run() -> Answer:
-            with self._autocommit.connect() as connection:
-                return work(connection)
-
-        # As AsyncConnection does for each of connect, execute and close: here once for all three.
-        return await greenlet_spawn(run)
-
     @asynccontextmanager
     async def snapshot(self) -> AsyncIterator[AsyncConnection]:
         """A connection to read with, whose statements all see the database as it was at the first of them."""
@@ -89,4 +70,5 @@ class Database:
 
     async def close(self) -> None:
         """Close every connection."""
+        await self.lender.close()
         await self.engine.dispose()

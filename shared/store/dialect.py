@@ -10,13 +10,13 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
-    Executable,
     FromClause,
     Insert,
     Interval,
     Select,
     Table,
     Update,
+    UpdateBase,
     event,
     func,
     literal,
@@ -56,16 +56,24 @@ def change_steps(
     which: ColumnElement[bool],
     also: Sequence[Callable[[FromClause], Insert | Update]],
     answer: Callable[[FromClause], Select[Any]],
-) -> tuple[Executable, ...]:
+    is_durable: bool,
+) -> tuple[Select[Any] | UpdateBase, ...]:
     """What to run for a change of one row and all that goes with it; see shared.store.change.
 
     PostgreSQL does it in one statement, whose other parts read what the UPDATE returned. SQLite has no such thing:
     there the first statement makes the change, the others find the changed row again, and the last one answers.
+
+    What need not be durable is not waited for: a crash of PostgreSQL may forget it, some tenths of a second later, and
+    nothing that was to be durable with it.
     """
     if dialect == "postgresql":
         changed = change.cte("changed")
         together = [make(changed).cte(f"also_{number}") for number, make in enumerate(also)]
-        return (answer(changed).add_cte(*together),)
+        answered = answer(changed).add_cte(*together)
+        if not is_durable:
+            # For this transaction, which is this statement.
+            answered = answered.add_columns(func.set_config("synchronous_commit", "off", True).label("waits"))
+        return (answered,)
     table = change.table
     changed = select(table).where(which).cte("changed")
     return (change, *(make(changed) for make in also), answer(changed))
@@ -112,23 +120,28 @@ def create_engine(settings: Settings) -> AsyncEngine:
 
 
 def _refuse_closed(connection: Any, _record: object, _proxy: object) -> None:
-    """Have the pool make a new connection in place of one that PostgreSQL has closed, as a restart does.
-
-    Instead of pool_pre_ping, which asks the server before each use (BEGIN, a query, ROLLBACK) and costs more than
-    our statement. An idle connection is sent nothing: one that can be read from has been told of its end.
+    """Have the pool make a new connection in place of one that PostgreSQL has closed.
 
     Raises:
         DisconnectionError: the pool understands.
     """
-    asyncpg_connection = connection.driver_connection
-    if asyncpg_connection.is_closed():
+    if is_closed(connection.driver_connection):
         raise DisconnectionError
+
+
+def is_closed(asyncpg_connection: Any) -> bool:
+    """Whether PostgreSQL has closed an idle connection, as a restart does.
+
+    Instead of pool_pre_ping, which asks the server before each use (BEGIN, a query, ROLLBACK) and costs more than
+    our statement. An idle connection is sent nothing: one that can be read from has been told of its end.
+    """
+    if asyncpg_connection.is_closed():
+        return True
     ready = readiness.poll()
     # The loop may not have turned since the connection was last used, and so not have noticed.
     socket = asyncpg_connection._transport.get_extra_info("socket")  # noqa: SLF001 - asyncpg does not show it
     ready.register(socket.fileno(), readiness.POLLIN)
-    if ready.poll(0):
-        raise DisconnectionError
+    return bool(ready.poll(0))
 
 
 def _sqlite_engine(url: URL, settings: Settings) -> AsyncEngine:

@@ -4,7 +4,7 @@ run it.
 What a call gives stands in bindparams named `given_*`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -12,7 +12,6 @@ from sqlalchemy import (
     Boolean,
     Column,
     ColumnElement,
-    Executable,
     Float,
     FromClause,
     Insert,
@@ -29,11 +28,13 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.sql.dml import ReturningUpdate
 from sqlalchemy.types import TypeEngine
 
 from shared.schema.jobs import AttemptOutcome, JobStatus
 from shared.store.change import Change
 from shared.store.database import Database
+from shared.store.dialect import change_steps
 from shared.store.tables import Json, attempts, is_kept, jobs, uploads
 
 WORKER_LOST = "worker_lost"
@@ -101,7 +102,7 @@ class JobStatements:
         )
         self.loss = self._loss()
 
-    def _creation(self) -> Executable:
+    def _creation(self) -> Change:
         # The upload comes with the same statement: to accept a job costs one.
         its_upload = uploads.c.id == _given("upload", Uuid)
         upload = (
@@ -120,8 +121,15 @@ class JobStatements:
             "input_bytes": select(uploads.c.size_bytes).where(its_upload, is_kept).scalar_subquery(),
             "created_at": self._now,
             "dispatched_at": self._now,
+            "id": _given("id", Uuid),
+            "queue": _given("queue", Text),
+            "priority": _given("priority", Text),
+            "spec": _given("spec", Json),
+            "upload_id": _given("upload", Uuid),
+            "traceparent": _given("traceparent", Text),
+            "max_attempts": _given("max_attempts", jobs.c.max_attempts.type),
         }
-        return insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, *upload)
+        return Change(self._database, [insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, *upload)])
 
     def _claim(self) -> Change:
         worker = _given("worker", Text)
@@ -155,7 +163,8 @@ class JobStatements:
             columns = (*_of(changed, _CLAIM), uploads.c.sha256, uploads.c.filename)
             return select(*columns).join(uploads, uploads.c.id == changed.c.upload_id)
 
-        return Change(self._database, claimed, which=_JOB, also=[open_attempt], answer=with_its_upload)
+        # One that is forgotten leaves the job queued, and a lease that holds nothing: it is done again, and once.
+        return self._change(claimed, also=[open_attempt], answer=with_its_upload, is_durable=False)
 
     def _heartbeat(self) -> Change:
         progress = _given("progress", Float)
@@ -168,14 +177,12 @@ class JobStatements:
             )
             .returning(jobs.c.cancel_requested)
         )
-        return Change(self._database, beaten, which=_JOB, answer=lambda changed: select(changed.c.cancel_requested))
+        return self._change(beaten, answer=lambda changed: select(changed.c.cancel_requested), is_durable=False)
 
     def _ending(self, outcome: AttemptOutcome, **values: Any) -> Change:
         ended = update(jobs).where(_IS_HELD).values(**_UNLEASED, version=jobs.c.version + 1, **values).returning(*EVENT)
-        return Change(
-            self._database,
+        return self._change(
             ended,
-            which=_JOB,
             also=[self._closing(outcome, _given("code", Text), _given("message", Text))],
             answer=lambda changed: select(*_of(changed, EVENT)),
         )
@@ -204,13 +211,25 @@ class JobStatements:
             .returning(*REQUEUE)
         )
         said = literal("The worker died, or could not be heard of any more.")
-        return Change(
-            self._database,
+        return self._change(
             lost,
-            which=_JOB,
             also=[self._closing(AttemptOutcome.LOST, literal(WORKER_LOST), said)],
             answer=lambda changed: select(*_of(changed, REQUEUE)),
         )
+
+    def _change(
+        self,
+        change: ReturningUpdate[Any],
+        *,
+        answer: Callable[[FromClause], Select[Any]],
+        also: Sequence[Callable[[FromClause], Insert | Update]] = (),
+        is_durable: bool = True,
+    ) -> Change:
+        """A conditional UPDATE of one job, and what is written and answered from the changed row."""
+        steps = change_steps(
+            self._database.dialect_name, change, which=_JOB, also=also, answer=answer, is_durable=is_durable
+        )
+        return Change(self._database, steps)
 
     def _closing(
         self, outcome: AttemptOutcome, code: ColumnElement[str], message: ColumnElement[str]

@@ -52,20 +52,17 @@ class Jobs:
         Raises:
             UploadMissing: there is no such upload, or its bytes are no longer kept.
         """
-        row = {
-            "id": uuid_utils.compat.uuid7(),
-            "queue": queue,
-            "priority": spec.priority,
-            "spec": spec.model_dump(mode="json"),
-            "upload_id": upload_id,
+        given = {
+            "given_id": uuid_utils.compat.uuid7(),
+            "given_queue": queue,
+            "given_priority": spec.priority,
+            "given_spec": spec.model_dump(mode="json"),
             "given_upload": upload_id,
-            "traceparent": traceparent,
-            "max_attempts": max_attempts,
+            "given_traceparent": traceparent,
+            "given_max_attempts": max_attempts,
         }
         try:
-            made = await self._database.write_at_once(
-                lambda connection: connection.execute(self._statements.creation, row).one()
-            )
+            made = await self._statements.creation.apply(given)
         except IntegrityError as error:
             raise UploadMissing(upload_id) from error
         return NewJob(

@@ -36,7 +36,7 @@ def test_a_running_job_is_canceled_within_2_seconds(running: System, hour: Path)
     assert running.client.post(f"/api/jobs/{job_id}/cancel").status_code == 409
     # The child is free for the next one, and nothing is left of this one.
     assert running.finished(running.submit(recording(), {"op": "probe"})["id"])["status"] == "succeeded"
-    assert list((running.folder / "scratch").iterdir()) == []
+    assert running.scratch_files() == []
 
 
 def test_a_queued_job_is_canceled_at_once(system: System) -> None:

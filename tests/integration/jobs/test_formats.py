@@ -139,4 +139,4 @@ def test_what_is_no_audio_ends_as_failed_with_a_sentence(system: System, tmp_pat
 
 def test_no_files_of_ended_jobs_are_left_in_the_scratch_folder(system: System) -> None:
     system.finished(system.submit(recording(), *ALL_FIVE)["id"])
-    assert list((system.folder / "scratch").iterdir()) == []
+    assert system.scratch_files() == []
