@@ -85,6 +85,11 @@ class Settings(BaseSettings):
     upload_idle_seconds: float = Field(
         default=30.0, gt=0, description="A request of whose body no byte comes for so long is ended with 408."
     )
+    min_upload_bytes_per_second: int = Field(
+        default=1024,
+        ge=0,
+        description="The same for one that, after that time, has come slower than this on average; 0 is no limit.",
+    )
     max_queued_jobs: int = Field(
         default=100_000, ge=0, description="While so many jobs wait, new ones are refused with 429; 0 is no limit."
     )

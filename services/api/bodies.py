@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ async def read_json(request: Request, model: type[Model], settings: Settings) ->
     """
     limit = settings.max_spec_bytes
     _check_length(request, "request body", limit)
-    body = _arriving(request, settings.upload_idle_seconds)
+    body = _arriving(request, settings)
     return validated(model, await _read(body, "request body", limit))
 
 
@@ -120,7 +121,7 @@ async def received_form(
 async def _known_parts(request: Request, settings: Settings, *, with_spec: bool) -> AsyncIterator[Part]:
     known = (FILE_PART, SPEC_PART) if with_spec else (FILE_PART,)
     seen: set[str] = set()
-    body = _arriving(request, settings.upload_idle_seconds)
+    body = _arriving(request, settings)
     async for part in parts(request.headers["content-type"], body):
         if part.name not in known:
             listed = " and ".join(repr(name) for name in known)
@@ -142,17 +143,25 @@ def _check_length(request: Request, what: str, limit: int) -> None:
         raise problems.too_large(what, limit)
 
 
-async def _arriving(request: Request, idle_seconds: float) -> AsyncIterator[bytes]:
-    """The body as it comes. A client that stops sending and stays connected would hold its bytes here for ever."""
+async def _arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]:
+    """The body as it comes. A client that sends nothing more, or a byte now and then, would hold its place."""
     body = request.stream()
+    idle_seconds, slowest = settings.upload_idle_seconds, settings.min_upload_bytes_per_second
+    received, waited = 0, 0.0
     while True:
+        began = time.monotonic()
         try:
             async with asyncio.timeout(idle_seconds):
                 chunk = await anext(body, None)
         except TimeoutError:
-            raise problems.too_slow(idle_seconds) from None
+            raise problems.too_slow(f"No byte of the request body has come for {idle_seconds:g} seconds") from None
         if chunk is None:
             return
+        received += len(chunk)
+        # The client's time alone: what is done with the bytes in between is not its fault.
+        waited += time.monotonic() - began
+        if received < slowest * (waited - idle_seconds):
+            raise problems.too_slow(f"The request body comes with less than {slowest} bytes a second")
         yield chunk
 
 

@@ -109,13 +109,13 @@ def too_large(what: str, limit: int) -> ProblemError:
     return ProblemError(413, "too-large", "Too large", f"The {what} is larger than the {limit} bytes allowed here.")
 
 
-def too_slow(idle_seconds: float) -> ProblemError:
+def too_slow(what: str) -> ProblemError:
     """408: the body does not come."""
     return ProblemError(
         408,
         "too-slow",
         "Too slow",
-        f"No byte of the request body has come for {idle_seconds:g} seconds; send it again.",
+        f"{what}; send it again.",
         # What else comes on this connection would belong to the body.
         headers={"Connection": "close"},
     )

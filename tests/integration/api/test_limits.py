@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -154,18 +155,24 @@ async def _stopping(port: int, path: str, content_type: str, sent: bytes) -> tup
     return status, rest.partition(b"\r\n\r\n")[2]
 
 
-async def test_a_body_that_comes_slowly_is_taken(limited: Limited) -> None:
-    with limited(upload_idle_seconds=1.0) as system:
+@pytest.mark.parametrize(("least", "status"), [(10, b"HTTP/1.1 201 "), (1000, b"HTTP/1.1 408 ")])
+async def test_a_body_that_comes_slowly_is_taken_down_to_a_limit(limited: Limited, least: int, status: bytes) -> None:
+    with limited(upload_idle_seconds=2.0, min_upload_bytes_per_second=least) as system:
         system.start_api()
+        before = files_under(system.folder / "data")
         reader, writer = await asyncio.open_connection("127.0.0.1", system.api_port)
+        # 50 bytes a second or so.
         body = PART + b"slow audio" + f"\r\n--{BOUNDARY}--\r\n".encode()
         head = f"POST /api/uploads HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
         # In all longer than may pass between two bytes.
-        for start in range(0, len(body), len(body) // 5):
-            writer.write(body[start : start + len(body) // 5])
-            await writer.drain()
-            await asyncio.sleep(0.4)
-        status = await asyncio.wait_for(reader.readline(), 30)
+        with suppress(ConnectionError):
+            for start in range(0, len(body), len(body) // 5):
+                writer.write(body[start : start + len(body) // 5])
+                await writer.drain()
+                await asyncio.sleep(0.6)
+        answer = await asyncio.wait_for(reader.readline(), 30)
         writer.close()
-        assert status.startswith(b"HTTP/1.1 201 ")
+        assert answer.startswith(status)
+        left = {name for name in files_under(system.folder / "data") - before if "blobs" in name}
+        assert len(left) == (1 if least == 10 else 0)
