@@ -73,14 +73,10 @@ class OperationsViews:
         self._database = database
 
     async def running(self, limit: int) -> Sequence[RunningJob]:
-        """What runs now, the longest first."""
-        query = (
-            _lines(attempts.c.started_at.label("since"))
-            .join(attempts, (attempts.c.job_id == jobs.c.id) & (attempts.c.number == jobs.c.attempt))
-            .where(is_running)
-            .order_by(attempts.c.started_at)
-            .limit(limit)
-        )
+        """What runs now, the oldest job first."""
+        its_attempt = attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt
+        since = select(attempts.c.started_at).where(*its_attempt).scalar_subquery().label("since")
+        query = _lines(since).where(is_running).order_by(jobs.c.id).limit(limit)
         async with self._database.read() as connection:
             return [RunningJob(_line(row), row.worker, row.since) for row in await connection.execute(query)]
 
@@ -158,12 +154,14 @@ class OperationsViews:
 
 
 def _lines(*more: Any) -> Select[Any]:
+    """Jobs, with what other tables have on each: looked up one by one, since a join may read all of such a table."""
+    filename = select(uploads.c.filename).where(uploads.c.id == jobs.c.upload_id).scalar_subquery()
     columns = (
         jobs.c.id,
         jobs.c.status,
         jobs.c.queue,
         jobs.c.spec,
-        uploads.c.filename,
+        filename.label("filename"),
         jobs.c.progress,
         jobs.c.attempt,
         jobs.c.attempts_spent,
@@ -175,7 +173,7 @@ def _lines(*more: Any) -> Select[Any]:
         jobs.c.created_at,
         jobs.c.finished_at,
     )
-    return select(*columns, *more).join(uploads, uploads.c.id == jobs.c.upload_id)
+    return select(*columns, *more)
 
 
 def _line(row: Row[Any]) -> JobLine:

@@ -19,7 +19,8 @@ from shared.store.workers import WorkerRow, Workers
 _FRESH_SECONDS = 1.0
 _RECENT = 15
 _FAILED = 10
-_RUNNING = 500
+# More than that nobody reads.
+_RUNNING = 200
 COUNT_TO = 1000
 
 
@@ -55,6 +56,7 @@ class Board:
     queues: Sequence[QueueLine]
     workers: Sequence[WorkerLine]
     of_unknown_workers: Sequence[RunningJob]
+    is_running_cut: bool  # more runs than is listed
     recent: Sequence[JobLine]
     failed: Sequence[JobLine]
     failure_kinds: Sequence[FailureKind]
@@ -119,6 +121,7 @@ class Boards:
             queues=self._queues(await self._pauses.all(), workers),
             workers=workers,
             of_unknown_workers=[found for several in by_process.values() for found in several],
+            is_running_cut=len(running) == _RUNNING,
             recent=await self._views.page(status=None, error_code=None, before=None, limit=_RECENT),
             failed=await self._views.latest_failures(_FAILED),
             failure_kinds=await self._views.failure_kinds(count_to=COUNT_TO),
