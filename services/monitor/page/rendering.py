@@ -37,6 +37,11 @@ def duration(seconds: float | None) -> str:
     raise AssertionError("not reached: a minute is the smallest of the sizes")
 
 
+def elapsed(seconds: float | None) -> str:
+    """A length of time that was measured: to a hundredth of a second, where it is short."""
+    return duration(seconds) if seconds is None or seconds >= 10 else f"{seconds:.2f} s"
+
+
 def age(moment: datetime | None) -> str:
     """How long ago a moment was."""
     return _NOTHING if moment is None else duration((datetime.now(UTC) - moment).total_seconds())
@@ -71,7 +76,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"duration": duration, "age": age, "clock": clock, "size": size, "number": number}
+    environment.filters |= {
+        "duration": duration,
+        "elapsed": elapsed,
+        "age": age,
+        "clock": clock,
+        "size": size,
+        "number": number,
+    }
     environment.globals |= {
         "style_url": _asset("page.css"),
         "script_url": _asset("live.js"),

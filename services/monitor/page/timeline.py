@@ -36,7 +36,9 @@ def timeline(job: JobView) -> Sequence[Happening]:
             what = f"attempt {attempt.number} {_ENDS[attempt.outcome]}"
             happened.append(Happening(attempt.ended_at, what, attempt.error_message or "", str(attempt.outcome)))
     if job.finished_at is not None:
-        happened.append(Happening(job.finished_at, f"the job has {_ended(job)}", "", str(job.status)))
+        # Not before the attempt that ended it, which SQLite dates a moment later.
+        at = max([job.finished_at, *(attempt.ended_at for attempt in job.attempts if attempt.ended_at is not None)])
+        happened.append(Happening(at, f"the job has {_ended(job)}", "", str(job.status)))
     if job.artifacts_removed_at is not None:
         happened.append(Happening(job.artifacts_removed_at, "artifacts removed, kept for long enough", "", ""))
     if job.not_before is not None:
