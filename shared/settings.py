@@ -201,10 +201,7 @@ class Settings(BaseSettings):
     @classmethod
     def _is_hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < _SHORTEST_KEY:
-            raise ValueError(
-                f"a key has {_SHORTEST_KEY} characters or more; make one with "
-                "`python3 -c 'import secrets; print(secrets.token_urlsafe(32))'`"
-            )
+            raise ValueError(f"a key has {_SHORTEST_KEY} characters or more, as `openssl rand -hex 32` makes one")
         return value
 
     @field_validator("blob_url")

@@ -79,7 +79,7 @@ def test_the_board_follows_a_job_without_being_loaded_again(system: System, page
     expect(page.locator("#recent img")).to_have_count(0)
     expect(page.locator("#workers")).to_contain_text("1 of 1 busy")
     bar = page.locator("#workers progress")
-    seen = set()
+    seen: set[str | None] = set()
     deadline = time.monotonic() + 60
     while len(seen) < 3:
         assert time.monotonic() < deadline, seen

@@ -73,7 +73,7 @@ class Chart:
 
 # From the bottom up.
 _STACK = (JobStatus.SUCCEEDED, JobStatus.CANCELED, JobStatus.FAILED)
-_WIDTH, _HEIGHT, _GAP = 600, 190, 2.0
+_WIDTH, _HEIGHT, _GAP = 600, 240, 2.0
 
 
 def chart(minutes: Sequence[tuple[datetime, Counts]]) -> Chart:

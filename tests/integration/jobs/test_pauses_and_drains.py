@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -23,7 +24,7 @@ SOME_ROUNDS_SECONDS = 4.0
 
 @pytest.fixture
 def system(postgres_url: str, redis_server: RedisServer, redis: Redis, tmp_path: Path) -> Iterator[System]:
-    settings = {"admin_key": KEY, "reconcile_interval_seconds": 0.3, "undispatched_grace_seconds": 1}
+    settings: dict[str, Any] = {"admin_key": KEY, "reconcile_interval_seconds": 0.3, "undispatched_grace_seconds": 1}
     with System(tmp_path, database_url=postgres_url, redis=redis_server, **settings) as system:
         system.start_api()
         system.start_monitor()
