@@ -75,6 +75,10 @@ format: uv ## Format the code, and put right what the linter can
 docs: uv ## Write the pages of docs/ that come from the code
 	@$(STACK) python -m deploy.docs.configuration >docs/configuration.md
 
+.PHONY: screenshots
+screenshots: uv ## Take the pictures of docs/images/ again, of a Wavemill under load (needs chromium)
+	@$(STACK) --group test --group browser python -m deploy.docs.screenshots
+
 .PHONY: lock
 lock: uv ## Bring uv.lock in line with pyproject.toml
 	@$(UV) lock

@@ -19,6 +19,7 @@ _DRIVERS = {
     "sqlite+aiosqlite": "sqlite+aiosqlite",
 }
 MEBIBYTE = 1024 * 1024
+_SHORTEST_KEY = 16
 
 
 def _unprefixed(name: str) -> AliasChoices:
@@ -147,6 +148,11 @@ class Settings(BaseSettings):
     # Monitor.
     monitor_host: str = Field(default="127.0.0.1", description="Address that the monitor serves on.")
     monitor_port: int = Field(default=9108, ge=1, le=65535, description="Its port.")
+    admin_key: SecretStr | None = Field(
+        default=None,
+        description="Key of the operations page, 16 characters or more; without one it only shows, and only locally.",
+    )
+    monitor_read_only: bool = Field(default=False, description="The operations page shows, and does nothing.")
     reconcile_interval_seconds: float = Field(default=2.0, gt=0, description="Pause between two repairs.")
     keep_inputs_days: float = Field(
         default=7.0, ge=0, description="Inputs are removed so long after their last job ended; 0 keeps them for ever."
@@ -194,6 +200,13 @@ class Settings(BaseSettings):
             raise ValueError("not a database URL; use postgresql://user:password@host/name or sqlite:///file") from None
         if url.drivername not in _DRIVERS:
             raise ValueError(f"no driver for {url.drivername!r}; use postgresql:// or sqlite:///")
+        return value
+
+    @field_validator("admin_key")
+    @classmethod
+    def _is_hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < _SHORTEST_KEY:
+            raise ValueError(f"a key has {_SHORTEST_KEY} characters or more, as `openssl rand -hex 32` makes one")
         return value
 
     @field_validator("blob_url")

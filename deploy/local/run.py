@@ -146,7 +146,7 @@ def _say_where(plan: Plan, configured: Settings) -> None:
         f"\nWavemill is ready. End it with Ctrl-C.\n"
         f"  API       {plan.api_url}/api\n"
         f"  its docs  {plan.api_url}/docs\n"
-        f"  monitor   {plan.monitor_url}/metrics\n"
+        f"  monitor   {plan.monitor_url}/ and {plan.monitor_url}/metrics\n"
         f"  data      {_shown(configured.data_dir)}\n",
         flush=True,
     )

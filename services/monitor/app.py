@@ -22,6 +22,8 @@ from services.monitor.duties.stray_blobs import StrayBlobs
 from services.monitor.duties.undispatched_jobs import UndispatchedJobs
 from services.monitor.exposition import Exposition
 from services.monitor.messages import Messages
+from services.monitor.page.app import furnish, make_page
+from services.monitor.page.desk import Desk
 from services.monitor.reconciler import LEADERSHIP, Reconciler, ReconcilerMetrics, holder_name
 from services.monitor.watch import DatabaseLook, RedisLook, Watch
 from shared.events import EventPublisher
@@ -140,12 +142,14 @@ def _seconds(keep_days: float) -> float:
 
 def make_app(settings: Settings) -> FastAPI:
     """The application; it connects to the stores when it starts, and starts also while they are away."""
+    page = make_page(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with connections(settings) as opened:
             monitor = Monitor(settings, opened)
             app.state.monitor = monitor
+            furnish(page, Desk.on(opened, settings, monitor.database, monitor.redis))
             async with monitor.running():
                 yield
 
@@ -169,6 +173,8 @@ def make_app(settings: Settings) -> FastAPI:
         away = _monitor(request).stores_away
         return JSONResponse({"status": "no answer" if away else "ok", "away": list(away)}, 503 if away else 200)
 
+    # Whatever is not above.
+    app.mount("/", page)
     return app
 
 

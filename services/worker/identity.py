@@ -2,6 +2,7 @@
 
 import os
 import socket
+from contextlib import suppress
 from functools import cache
 
 import psutil
@@ -12,14 +13,27 @@ def host() -> str:
     return socket.gethostname()
 
 
+def _name_of(process: psutil.Process) -> str:
+    return f"{host()}/{process.pid}/{process.create_time():.2f}"
+
+
 @cache
-def _name_of(pid: int) -> str:
-    return f"{host()}/{pid}/{psutil.Process(pid).create_time():.2f}"
+def _name_of_pid(pid: int) -> str:
+    return _name_of(psutil.Process(pid))
 
 
 def process_name() -> str:
     """This process: host, process id and start time, since process ids are used again."""
-    return _name_of(os.getpid())
+    return _name_of_pid(os.getpid())
+
+
+def family_names() -> list[str]:
+    """This process and its children: who holds the leases of a worker whose parent this is."""
+    names = [process_name()]
+    for child in psutil.Process().children():
+        with suppress(psutil.NoSuchProcess):
+            names.append(_name_of(child))
+    return names
 
 
 def is_gone(name: str) -> bool:

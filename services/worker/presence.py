@@ -1,4 +1,4 @@
-"""The worker's parent process says that it lives, and gives up the leases of this host's dead processes.
+"""The worker's parent process says that it lives, hears what operators want of it, and gives up dead processes' leases.
 
 Health without `inspect ping`, which costs seconds of processor time and fails while the worker is busy: a file that
 the main loop touches every second, and a row in the store.
@@ -14,6 +14,7 @@ import structlog
 from celery import bootsteps
 
 from services.worker import identity
+from services.worker.consumption import Consumption
 from services.worker.failures import classify
 from services.worker.scratch import Scratch
 from shared.broker import JobMessage, Publisher, make_app
@@ -22,12 +23,14 @@ from shared.settings import Settings, settings
 from shared.store.backlog import Backlog
 from shared.store.database import Database
 from shared.store.jobs import Jobs
+from shared.store.queue_pauses import QueuePauses
 from shared.store.workers import Workers
 
 log = structlog.get_logger()
 
 _ROW_EVERY_SECONDS = 5.0
 _ORPHANS_EVERY_SECONDS = 1.0
+_HEED_EVERY_SECONDS = 0.5
 # The main loop turns every second; a loop that has not turned for so long hangs.
 _LOOP_SILENT_SECONDS = 10.0
 
@@ -39,24 +42,26 @@ class PresenceStep(bootsteps.StartStopStep):
 
     def __init__(self, worker: Any, **_: Any) -> None:
         self._presence: Presence | None = None
-        self._timer: Any = None
+        self._timers: list[Any] = []
 
     def start(self, parent: Any) -> None:
         """Begin, once the timer of the main loop is there."""
         worker = parent
+        consumption = Consumption(worker)
         self._presence = Presence(
-            name=worker.hostname,
-            queues=list(worker.app.amqp.queues.consume_from),
-            concurrency=worker.concurrency,
-            settings=settings(),
+            name=worker.hostname, consumption=consumption, concurrency=worker.concurrency, settings=settings()
         )
-        self._timer = worker.timer.call_repeatedly(1.0, self._presence.touch)
+        # Celery reports what a timer's call raises, and calls again.
+        self._timers = [
+            worker.timer.call_repeatedly(1.0, self._presence.touch),
+            worker.timer.call_repeatedly(_HEED_EVERY_SECONDS, consumption.heed),
+        ]
         self._presence.start()
 
     def stop(self, parent: Any) -> None:
         """Leave in order."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in self._timers:
+            timer.cancel()
         if self._presence is not None:
             self._presence.stop()
 
@@ -68,9 +73,9 @@ class PresenceStep(bootsteps.StartStopStep):
 class Presence:
     """A thread with an event loop of its own: the main loop is Celery's."""
 
-    def __init__(self, *, name: str, queues: list[str], concurrency: int, settings: Settings) -> None:
+    def __init__(self, *, name: str, consumption: Consumption, concurrency: int, settings: Settings) -> None:
         self._name = name
-        self._queues = queues
+        self._consumption = consumption
         self._concurrency = concurrency
         self._settings = settings
         self._touched = time.monotonic()
@@ -97,7 +102,7 @@ class Presence:
         database = Database.from_settings(self._settings)
         redis = connect(self._settings)
         publisher = Publisher(make_app(self._settings))
-        workers = Workers(database)
+        workers, pauses = Workers(database), QueuePauses(database)
         orphans = Orphans(Backlog(database), Jobs(database), EventPublisher(redis), publisher)
         scratch = Scratch(self._settings.scratch_dir)
         row_due = time.monotonic()
@@ -106,7 +111,13 @@ class Presence:
                 try:
                     if time.monotonic() >= row_due and self._loop_turns():
                         row_due = time.monotonic() + _ROW_EVERY_SECONDS
-                        await workers.beat(name=self._name, queues=self._queues, concurrency=self._concurrency)
+                        await workers.beat(
+                            name=self._name,
+                            queues=self._consumption.queues,
+                            concurrency=self._concurrency,
+                            processes=identity.family_names(),
+                        )
+                    await self._hear_operators(workers, pauses)
                     await orphans.give_up()
                     await asyncio.to_thread(scratch.clear_of_the_dead)
                 except Exception as error:
@@ -119,6 +130,11 @@ class Presence:
             await database.close()
             await redis.aclose()
             publisher.close()
+
+    async def _hear_operators(self, workers: Workers, pauses: QueuePauses) -> None:
+        paused = (await pauses.all()).keys()
+        queues = () if await workers.is_draining(self._name) else self._consumption.queues
+        self._consumption.wanted = [queue for queue in queues if queue not in paused]
 
     def _loop_turns(self) -> bool:
         return time.monotonic() - self._touched < _LOOP_SILENT_SECONDS

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+from sqlalchemy import case, func, select, tuple_
 
 from shared.schema.jobs import JobStatus
 from shared.store.database import Database
 from shared.store.records import Holder, JobCount, Lease
-from shared.store.tables import is_delayed, is_running, is_waiting, jobs
+from shared.store.tables import is_delayed, is_paused, is_running, is_waiting, jobs, queue_pauses
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class QueueBacklog:
     """The jobs of one queue that wait for a worker."""
 
     waiting: int
-    overdue: int  # of these, the ones whose message was published more than a grace ago
+    overdue: int  # of these, the ones whose message was published more than a grace ago; none while it is paused
     oldest_seconds: float  # age of the one that was created first
 
 
@@ -47,16 +47,24 @@ class Backlog:
 
     async def queues(self, *, grace_seconds: float) -> Mapping[str, QueueBacklog]:
         """The backlog of each queue that has one."""
-        query = (
+        waiting = (
             select(
                 jobs.c.queue,
                 func.count().label("waiting"),
                 func.count().filter(jobs.c.dispatched_at < self._database.now(-grace_seconds)).label("overdue"),
                 func.min(jobs.c.created_at).label("oldest"),
-                self._database.now().label("now"),
             )
             .where(is_waiting)
             .group_by(jobs.c.queue)
+            .subquery()
+        )
+        its_pause = select(queue_pauses.c.queue).where(queue_pauses.c.queue == waiting.c.queue).exists()
+        query = select(
+            waiting.c.queue,
+            waiting.c.waiting,
+            case((its_pause, 0), else_=waiting.c.overdue).label("overdue"),
+            waiting.c.oldest,
+            self._database.now().label("now"),
         )
         async with self._database.read() as connection:
             return {
@@ -84,12 +92,15 @@ class Backlog:
             return [JobCount(JobStatus(status), queue, count) for status, queue, count in found]
 
     async def overdue(self, *, grace_seconds: float, after: OverdueJob | None, limit: int) -> Sequence[OverdueJob]:
-        """A page of the waiting jobs whose message was published more than a grace ago: by queue, the oldest first."""
+        """A page of the waiting jobs whose message was published more than a grace ago: by queue, the oldest first.
+
+        Those of a paused queue are left out: a worker that gets such a message drops it.
+        """
         # The order of the index: however long the backlog, a page is read from where the last one ended.
         place = jobs.c.queue, jobs.c.created_at, jobs.c.id
         query = (
             select(*place)
-            .where(is_waiting, jobs.c.dispatched_at < self._database.now(-grace_seconds))
+            .where(is_waiting, jobs.c.dispatched_at < self._database.now(-grace_seconds), ~is_paused)
             .order_by(*place)
             .limit(limit)
         )

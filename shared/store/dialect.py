@@ -20,6 +20,7 @@ from sqlalchemy import (
     event,
     func,
     literal,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -47,6 +48,13 @@ def now(dialect: str, offset_seconds: float | ColumnElement[float] = 0.0) -> Col
     moved = () if stands_still else (func.printf("%+.3f seconds", offset_seconds),)
     # The form that SQLAlchemy stores.
     return func.strftime("%Y-%m-%d %H:%M:%f000", "now", *moved, type_=UtcDateTime)
+
+
+def minute_of(dialect: str, moment: ColumnElement[datetime]) -> ColumnElement[datetime]:
+    """The beginning of the minute of a moment."""
+    if dialect == "postgresql":
+        return func.date_trunc(literal_column("'minute'"), moment, type_=UtcDateTime)
+    return func.strftime(literal_column("'%Y-%m-%d %H:%M:00.000000'"), moment, type_=UtcDateTime)
 
 
 def change_steps(

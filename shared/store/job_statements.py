@@ -35,7 +35,7 @@ from shared.schema.jobs import AttemptOutcome, JobStatus
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.dialect import change_steps
-from shared.store.tables import Json, attempts, is_kept, jobs, uploads
+from shared.store.tables import Json, attempts, is_kept, is_paused, jobs, uploads
 
 WORKER_LOST = "worker_lost"
 _POISONED = (
@@ -139,6 +139,7 @@ class JobStatements:
                 _JOB,
                 jobs.c.status == JobStatus.QUEUED,
                 or_(jobs.c.not_before.is_(None), jobs.c.not_before <= self._now),
+                ~is_paused,
             )
             .values(
                 status=JobStatus.RUNNING,

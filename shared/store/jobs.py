@@ -79,7 +79,10 @@ class Jobs:
         )
 
     async def claim(self, job_id: UUID, *, worker: str, lease_seconds: float) -> Claim | None:
-        """Queued -> running, under a new lease and attempt; None when the job is not there to be claimed."""
+        """Queued -> running, under a new lease and attempt; None when the job is not there to be claimed.
+
+        A job of a paused queue is not: it stays queued, and is published again when the queue is resumed.
+        """
         token = uuid4()
         given = {"given_job": job_id, "given_token": token, "given_worker": worker, "given_lease": lease_seconds}
         row = await self._statements.claim.apply(given)
@@ -210,8 +213,12 @@ class Jobs:
 
         None when the job is neither, or is not there, or its input is no longer kept.
         """
+        return next(iter(await self.reopen_all([job_id])), None)
+
+    async def reopen_all(self, job_ids: Sequence[UUID]) -> Sequence[Requeue]:
+        """The same for each of the jobs that can be reopened."""
         its_input = select(uploads.c.id).where(uploads.c.id == jobs.c.upload_id, is_kept).exists()
-        may_reopen = (jobs.c.id == job_id) & jobs.c.status.in_([JobStatus.FAILED, JobStatus.CANCELED]) & its_input
+        may_reopen = jobs.c.id.in_(job_ids) & jobs.c.status.in_([JobStatus.FAILED, JobStatus.CANCELED]) & its_input
         ended = select(jobs.c.status, jobs.c.queue, jobs.c.finished_at).where(may_reopen).with_for_update()
         reopened = (
             update(jobs)
@@ -233,11 +240,10 @@ class Jobs:
         async with self._database.write() as connection:
             watermark = await lock_watermark(connection, self._database)
             before = (await connection.execute(ended)).all()
-            row = (await connection.execute(reopened)).one_or_none()
-            if row is None:
-                return None
-            await take_away(connection, self._database, watermark, before)
-        return Requeue(_event(row), row.queue, row.traceparent)
+            rows = (await connection.execute(reopened)).all()
+            if rows:
+                await take_away(connection, self._database, watermark, before)
+        return [Requeue(_event(row), row.queue, row.traceparent) for row in rows]
 
     async def release_due(self, limit: int) -> Sequence[QueuedJob]:
         """The jobs whose time has come; their messages are the caller's to publish."""

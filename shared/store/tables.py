@@ -21,6 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
     Uuid,
     literal,
+    select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
@@ -122,6 +123,7 @@ jobs = Table(
 # Written into the statement, not bound to it: neither database uses a partial index for a status that it learns later.
 is_queued = jobs.c.status == literal("queued", literal_execute=True)
 is_running = jobs.c.status == literal("running", literal_execute=True)
+is_failed = jobs.c.status == literal("failed", literal_execute=True)
 # Its message should be with a worker or on its way; the other queued jobs wait for their time.
 is_waiting = is_queued & jobs.c.not_before.is_(None)
 is_delayed = is_queued & jobs.c.not_before.is_not(None)
@@ -149,6 +151,9 @@ _partial_index(
 _partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
 _partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
 _partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
+# For the operator: the latest failures, and those of a kind.
+_partial_index("ix_jobs_failed", jobs.c.finished_at, jobs.c.id, where=is_failed)
+_partial_index("ix_jobs_failed_code", jobs.c.error_code, jobs.c.id, where=is_failed)
 _partial_index("ix_uploads_kept", uploads.c.created_at, uploads.c.id, where=is_kept)
 _partial_index("ix_uploads_expired", uploads.c.expired_at, where=is_expired)
 
@@ -197,8 +202,34 @@ workers = Table(
     Column("name", Text, primary_key=True),
     Column("queues", Json, nullable=False),
     Column("concurrency", Integer, nullable=False),
+    # The names under which its processes hold leases.
+    Column("processes", Json, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False, index=True),
+    # From then on it is to take no new jobs.
+    Column("draining_since", UtcDateTime),
+)
+
+# The queues of which no job is begun until they are resumed.
+queue_pauses = Table(
+    "queue_pauses",
+    metadata,
+    Column("queue", Text, primary_key=True),
+    Column("since", UtcDateTime, nullable=False),
+)
+is_paused = select(queue_pauses.c.queue).where(queue_pauses.c.queue == jobs.c.queue).exists()
+
+# What operators did, the newest last.
+audit = Table(
+    "audit",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("target", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("detail", Text, nullable=False),
 )
 
 # How many jobs ended how, of those that ended until the watermark, and how many of these are no longer there

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import Update, delete, func, select, update
 
 from shared.store.database import Database
 from shared.store.dialect import upsert
@@ -18,8 +18,10 @@ class WorkerRow:
     name: str
     queues: tuple[str, ...]
     concurrency: int
+    processes: tuple[str, ...]  # as they name themselves in their leases
     started_at: datetime
     seen_at: datetime
+    draining_since: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +38,10 @@ class Workers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def beat(self, *, name: str, queues: Sequence[str], concurrency: int) -> None:
+    async def beat(self, *, name: str, queues: Sequence[str], concurrency: int, processes: Sequence[str]) -> None:
         """Say that a worker lives."""
         now = self._database.now()
-        row = {"queues": list(queues), "concurrency": concurrency, "seen_at": now}
+        row = {"queues": list(queues), "concurrency": concurrency, "processes": list(processes), "seen_at": now}
         async with self._database.write() as connection:
             await connection.execute(
                 upsert(self._database.dialect_name, workers)
@@ -48,17 +50,34 @@ class Workers:
             )
 
     async def leave(self, name: str) -> None:
-        """Say that a worker has ended in order."""
+        """Say that a worker has ended in order. One that drains stays known: it drains also when it starts again."""
         async with self._database.write() as connection:
-            await connection.execute(delete(workers).where(workers.c.name == name))
+            await connection.execute(delete(workers).where(workers.c.name == name, workers.c.draining_since.is_(None)))
+
+    async def drain(self, name: str) -> bool:
+        """Have a worker take no new jobs, until `undrain` or its row is forgotten. False where that is so already."""
+        drained = update(workers).where(workers.c.name == name, workers.c.draining_since.is_(None))
+        return await self._is_changed(drained.values(draining_since=self._database.now()))
+
+    async def undrain(self, name: str) -> bool:
+        """Have a worker take jobs again. False where it does already, or there is no such worker."""
+        drained = update(workers).where(workers.c.name == name, workers.c.draining_since.is_not(None))
+        return await self._is_changed(drained.values(draining_since=None))
+
+    async def is_draining(self, name: str) -> bool:
+        """Whether a worker is to take no new jobs."""
+        query = select(workers.c.name).where(workers.c.name == name, workers.c.draining_since.is_not(None))
+        async with self._database.read() as connection:
+            return (await connection.execute(query)).one_or_none() is not None
 
     async def census(self, *, silent_after_seconds: float) -> Census:
-        """How many were heard of lately, and how many were not."""
+        """How many were heard of lately, and how many were not. A drained one is expected to fall silent."""
         is_silent = workers.c.seen_at < self._database.now(-silent_after_seconds)
-        query = select(func.count(), func.count().filter(is_silent))
+        alive = func.count().filter(~is_silent)
+        silent = func.count().filter(is_silent, workers.c.draining_since.is_(None))
         async with self._database.read() as connection:
-            known, silent = (await connection.execute(query.select_from(workers))).one()
-        return Census(alive=known - silent, silent=silent)
+            counts = (await connection.execute(select(alive, silent).select_from(workers))).one()
+        return Census(*counts)
 
     async def forget(self, *, silent_for_seconds: float, limit: int) -> int:
         """Strike off workers that have been silent for so long: their hosts are gone. Gives how many."""
@@ -71,6 +90,18 @@ class Workers:
         """Every worker that has not left in order, by name."""
         async with self._database.read() as connection:
             return [
-                WorkerRow(row.name, tuple(row.queues), row.concurrency, row.started_at, row.seen_at)
+                WorkerRow(
+                    name=row.name,
+                    queues=tuple(row.queues),
+                    concurrency=row.concurrency,
+                    processes=tuple(row.processes),
+                    started_at=row.started_at,
+                    seen_at=row.seen_at,
+                    draining_since=row.draining_since,
+                )
                 for row in await connection.execute(select(workers).order_by(workers.c.name))
             ]
+
+    async def _is_changed(self, change: Update) -> bool:
+        async with self._database.write() as connection:
+            return (await connection.execute(change.returning(workers.c.name))).one_or_none() is not None

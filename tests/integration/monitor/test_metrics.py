@@ -43,7 +43,7 @@ async def test_a_scrape_tells_jobs_queues_and_workers(house: House, quiet_monito
     await house.jobs.cancel(canceled)
     await house.jobs.succeed(await house.claim(succeeded), results={}, made=(), usage=Usage())
     await house.jobs.fail(await house.claim(failed), code="bad", message="Bad.", usage=Usage())
-    await Workers(house.database).beat(name="worker", queues=["default"], concurrency=2)
+    await Workers(house.database).beat(name="worker", queues=["default"], concurrency=2, processes=[])
 
     quiet_monitor.wait_for(1, "jobs_finished_total", status="failed", queue="default")
     quiet_monitor.wait_for(1, "workers", state="alive")

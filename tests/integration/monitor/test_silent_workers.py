@@ -13,7 +13,7 @@ async def test_the_silent_are_counted_and_after_an_hour_struck_off(house: House)
     workers = Workers(house.database)
     assert await workers.census(silent_after_seconds=30) == Census(alive=0, silent=0)
     for name, silent_seconds in (("alive", 5), ("silent", 600), ("gone", 3700), ("long-gone", 9000)):
-        await workers.beat(name=name, queues=["default"], concurrency=2)
+        await workers.beat(name=name, queues=["default"], concurrency=2, processes=[])
         async with house.database.write() as connection:
             await connection.execute(
                 update(workers_table)

@@ -21,6 +21,7 @@ from sqlalchemy import event, text
 
 import shared.store
 from shared.schema.jobs import JobStatus
+from shared.store.audit import AuditOutcome, AuditTrail
 from shared.store.backlog import Backlog, OverdueJob
 from shared.store.change import Change
 from shared.store.database import Database
@@ -29,6 +30,8 @@ from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.leadership import Leadership
 from shared.store.one_statement import Lender, OneStatement
+from shared.store.operations_views import OperationsViews
+from shared.store.queue_pauses import QueuePauses
 from shared.store.records import Claim, Lease
 from shared.store.retention import Position, Retention, StoredUpload
 from shared.store.uploads import Uploads
@@ -94,6 +97,9 @@ class Place:
         self.finished = Finished(database)
         self.uploads = Uploads(database)
         self.workers = Workers(database)
+        self.operations = OperationsViews(database)
+        self.pauses = QueuePauses(database)
+        self.audit = AuditTrail(database)
         self.retention = Retention(database)
         self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
         self.upload_id = uuid4()
@@ -136,6 +142,15 @@ class Place:
         assert isinstance(first, OverdueJob)
         await self.backlog.overdue(grace_seconds=5, after=first, limit=BATCH)
 
+    async def reopened(self) -> None:
+        assert len(await self.jobs.reopen_all([await self.canceled() for _ in range(3)])) == 3
+
+    async def lists(self) -> None:
+        before = uuid4()
+        for status, code in ((None, None), (JobStatus.QUEUED, None), (JobStatus.SUCCEEDED, None), (None, "x")):
+            await self.operations.page(status=status, error_code=code, before=None, limit=51)
+            await self.operations.page(status=status, error_code=code, before=before, limit=51)
+
     async def pages(self) -> None:
         newest = await self.views.page(status=None, before=None, limit=51)
         for status in (None, JobStatus.QUEUED, JobStatus.SUCCEEDED):
@@ -147,6 +162,10 @@ DAY = 86_400.0
 # Of a batch each row is found by an index; so many of them cost far less than the table.
 BATCH = 100
 CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
+    "AuditTrail.begin": lambda place: place.audit.begin(who="Ada", action="pause", target="low"),
+    "AuditTrail.end": lambda place: place.audit.end(uuid4(), AuditOutcome.DONE, "Done."),
+    "AuditTrail.get": lambda place: place.audit.get(uuid4()),
+    "AuditTrail.page": lambda place: place.audit.page(before=uuid4(), limit=51),
     "Backlog.queues": lambda place: place.backlog.queues(grace_seconds=5),
     "Backlog.queued": lambda place: place.backlog.queued(at_most=100_000),
     "Backlog.not_waiting": lambda place: place.backlog.not_waiting(),
@@ -183,11 +202,25 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Jobs.lose": lambda place: _with(lambda lease: place.jobs.lose(lease, only_expired=True), place.lease()),
     "Jobs.cancel": lambda place: place.canceled(),
     "Jobs.reopen": lambda place: _with(place.jobs.reopen, place.canceled()),
+    "Jobs.reopen_all": lambda place: place.reopened(),
     "Jobs.release_due": lambda place: place.jobs.release_due(BATCH),
     "Jobs.redispatch": lambda place: place.jobs.redispatch([uuid4() for _ in range(BATCH)], grace_seconds=5),
     "Leadership.acquire": lambda place: place.leadership.acquire(),
     "Leadership.release": lambda place: place.leadership.release(),
     "Leadership.holder": lambda place: place.leadership.holder(),
+    "OperationsViews.running": lambda place: place.operations.running(200),
+    "OperationsViews.latest_failures": lambda place: place.operations.latest_failures(BATCH),
+    "OperationsViews.page": lambda place: place.lists(),
+    "OperationsViews.job": lambda place: place.operations.job(uuid4()),
+    "OperationsViews.beginning_with": lambda place: place.operations.beginning_with("0190163d", limit=BATCH),
+    "OperationsViews.failed_ids": lambda place: place.operations.failed_ids("x", before=uuid4(), limit=BATCH),
+    "OperationsViews.failure_kinds": lambda place: place.operations.failure_kinds(count_to=1000),
+    "OperationsViews.ended_by_minute": lambda place: place.operations.ended_by_minute(
+        datetime.now(UTC) - timedelta(hours=1)
+    ),
+    "QueuePauses.pause": lambda place: place.pauses.pause("low"),
+    "QueuePauses.resume": lambda place: place.pauses.resume("low"),
+    "QueuePauses.all": lambda place: place.pauses.all(),
     "Retention.expire_artifacts": lambda place: place.retention.expire_artifacts(
         keep_seconds=30 * DAY, after=place.forty_days_ago, limit=BATCH
     ),
@@ -208,8 +241,11 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     ),
     "Uploads.add": lambda place: place.upload(),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
-    "Workers.beat": lambda place: place.workers.beat(name="w", queues=["default"], concurrency=2),
+    "Workers.beat": lambda place: place.workers.beat(name="w", queues=["default"], concurrency=2, processes=["h/1/1"]),
     "Workers.leave": lambda place: place.workers.leave("w"),
+    "Workers.drain": lambda place: place.workers.drain("w"),
+    "Workers.undrain": lambda place: place.workers.undrain("w"),
+    "Workers.is_draining": lambda place: place.workers.is_draining("w"),
     "Workers.census": lambda place: place.workers.census(silent_after_seconds=30),
     "Workers.forget": lambda place: place.workers.forget(silent_for_seconds=3600, limit=BATCH),
     "Workers.all": lambda place: place.workers.all(),

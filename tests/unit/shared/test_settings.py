@@ -64,6 +64,7 @@ def test_the_embedded_defaults_are_in_the_data_folder(tmp_path: Path) -> None:
         ("WAVEMILL_BLOB_URL", "ftp://secret", "WAVEMILL_BLOB_URL"),
         ("WAVEMILL_TASK_TIME_LIMIT_SECONDS", "10000", "WAVEMILL_VISIBILITY_TIMEOUT_SECONDS"),
         ("WAVEMILL_HEARTBEAT_SECONDS", "29", "WAVEMILL_LEASE_SECONDS"),
+        ("WAVEMILL_ADMIN_KEY", "secret", "WAVEMILL_ADMIN_KEY"),
     ],
 )
 def test_a_bad_value_ends_the_start_with_a_sentence_that_names_it(variable: str, value: str, said: str) -> None:

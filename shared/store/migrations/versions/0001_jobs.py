@@ -13,6 +13,17 @@ depends_on = None
 def upgrade() -> None:
     """Apply."""
     op.create_table(
+        "audit",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("who", sa.Text(), nullable=False),
+        sa.Column("action", sa.Text(), nullable=False),
+        sa.Column("target", sa.Text(), nullable=False),
+        sa.Column("outcome", sa.Text(), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
+    )
+    op.create_table(
         "finished_totals",
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("queue", sa.Text(), nullable=False),
@@ -33,6 +44,12 @@ def upgrade() -> None:
         sa.Column("holder", sa.Text(), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leaderships")),
+    )
+    op.create_table(
+        "queue_pauses",
+        sa.Column("queue", sa.Text(), nullable=False),
+        sa.Column("since", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("queue", name=op.f("pk_queue_pauses")),
     )
     op.create_table(
         "uploads",
@@ -67,8 +84,10 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("queues", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("concurrency", sa.Integer(), nullable=False),
+        sa.Column("processes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("draining_since", sa.DateTime(timezone=True), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_workers")),
     )
     with op.batch_alter_table("workers", schema=None) as batch_op:
@@ -120,6 +139,20 @@ def upgrade() -> None:
             unique=False,
             postgresql_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
             sqlite_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_jobs_failed",
+            ["finished_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("status = 'failed'"),
+            sqlite_where=sa.text("status = 'failed'"),
+        )
+        batch_op.create_index(
+            "ix_jobs_failed_code",
+            ["error_code", "id"],
+            unique=False,
+            postgresql_where=sa.text("status = 'failed'"),
+            sqlite_where=sa.text("status = 'failed'"),
         )
         batch_op.create_index(
             "ix_jobs_finished",
@@ -199,6 +232,14 @@ def downgrade() -> None:
             sqlite_where=sa.text("finished_at IS NOT NULL"),
         )
         batch_op.drop_index(
+            "ix_jobs_failed_code",
+            postgresql_where=sa.text("status = 'failed'"),
+            sqlite_where=sa.text("status = 'failed'"),
+        )
+        batch_op.drop_index(
+            "ix_jobs_failed", postgresql_where=sa.text("status = 'failed'"), sqlite_where=sa.text("status = 'failed'")
+        )
+        batch_op.drop_index(
             "ix_jobs_due",
             postgresql_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
             sqlite_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
@@ -223,6 +264,8 @@ def downgrade() -> None:
         )
 
     op.drop_table("uploads")
+    op.drop_table("queue_pauses")
     op.drop_table("leaderships")
     op.drop_table("finished_watermark")
     op.drop_table("finished_totals")
+    op.drop_table("audit")
