@@ -62,12 +62,20 @@ class System(AbstractContextManager["System"]):
         return monitor
 
     def start_worker(
-        self, name: str = "worker", *, concurrency: int = 2, heartbeat_file: Path | None = None
+        self,
+        name: str = "worker",
+        *,
+        concurrency: int = 2,
+        heartbeat_file: Path | None = None,
+        redis_port: int | None = None,
+        app: str = "services.worker.app",
     ) -> ChildProcess:
         """Start a worker; it is ready a little later, and messages wait for it."""
         arguments = ("--loglevel=info", f"--concurrency={concurrency}", "-n", f"{name}@%h", "-Q", "high,default,low,io")
         more = {} if heartbeat_file is None else {"WAVEMILL_WORKER_HEARTBEAT_FILE": str(heartbeat_file)}
-        return self._start(name, "-m", "celery", "-A", "services.worker.app", "worker", *arguments, **more)
+        if redis_port is not None:
+            more["REDIS_PORT"] = str(redis_port)
+        return self._start(name, "-m", "celery", "-A", app, "worker", *arguments, **more)
 
     def start(self, *, concurrency: int = 2) -> None:
         """Start one of each."""

@@ -17,6 +17,7 @@ from services.worker import identity
 from services.worker.consumption import Consumption
 from services.worker.failures import classify
 from services.worker.scratch import Scratch
+from services.worker.silence import Silence
 from shared.broker import JobMessage, Publisher, make_app
 from shared.events import EventPublisher, connect
 from shared.settings import Settings, settings
@@ -47,14 +48,19 @@ class PresenceStep(bootsteps.StartStopStep):
     def start(self, parent: Any) -> None:
         """Begin, once the timer of the main loop is there."""
         worker = parent
-        consumption = Consumption(worker)
+        consumption, silence = Consumption(worker), Silence(slots=worker.concurrency)
         self._presence = Presence(
-            name=worker.hostname, consumption=consumption, concurrency=worker.concurrency, settings=settings()
+            name=worker.hostname,
+            consumption=consumption,
+            silence=silence,
+            concurrency=worker.concurrency,
+            settings=settings(),
         )
-        # Celery reports what a timer's call raises, and calls again.
+        # Celery reports what a timer's call raises, and calls again; an error of the connection has it connect again.
         self._timers = [
             worker.timer.call_repeatedly(1.0, self._presence.touch),
             worker.timer.call_repeatedly(_HEED_EVERY_SECONDS, consumption.heed),
+            worker.timer.call_repeatedly(1.0, silence.end),
         ]
         self._presence.start()
 
@@ -73,9 +79,12 @@ class PresenceStep(bootsteps.StartStopStep):
 class Presence:
     """A thread with an event loop of its own: the main loop is Celery's."""
 
-    def __init__(self, *, name: str, consumption: Consumption, concurrency: int, settings: Settings) -> None:
+    def __init__(
+        self, *, name: str, consumption: Consumption, silence: Silence, concurrency: int, settings: Settings
+    ) -> None:
         self._name = name
         self._consumption = consumption
+        self._silence = silence
         self._concurrency = concurrency
         self._settings = settings
         self._touched = time.monotonic()
@@ -118,12 +127,13 @@ class Presence:
                             processes=identity.family_names(),
                         )
                     await self._hear_operators(workers, pauses)
+                    await self._silence.listen(redis, self._consumption.wanted)
                     await orphans.give_up()
                     await asyncio.to_thread(scratch.clear_of_the_dead)
                 except Exception as error:
-                    if not classify(error).is_transient:
-                        raise
-                    log.warning("presence: the store is away", reason=type(error).__name__)
+                    # Whatever it is, the worker works on, and is to be heard of.
+                    unforeseen = not classify(error).is_transient
+                    log.warning("presence disturbed", reason=type(error).__name__, exc_info=unforeseen and error)
                 await asyncio.to_thread(self._stopping.wait, _ORPHANS_EVERY_SECONDS)
             await workers.leave(self._name)
         finally:

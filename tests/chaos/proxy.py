@@ -25,6 +25,7 @@ class Proxy:
         self._target_port = target_port
         self._passing = asyncio.Event()
         self._passing.set()
+        self._forgotten: set[asyncio.StreamWriter] = set()
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -47,6 +48,10 @@ class Proxy:
     def mend(self) -> None:
         """Let everything through again, what was held first."""
         self._passing.set()
+
+    def forget(self) -> None:
+        """Let nothing more through on the connections there are, as a firewall does that forgot them; new ones work."""
+        self._forgotten |= self._writers
 
     def reset(self) -> None:
         """Break off every connection, with RST."""
@@ -76,8 +81,9 @@ class Proxy:
         with suppress(OSError):
             while data := await source.read(_CHUNK_BYTES):
                 await self._passing.wait()
-                sink.write(data)
-                await sink.drain()
+                if sink not in self._forgotten:
+                    sink.write(data)
+                    await sink.drain()
             await self._passing.wait()
         # An end of one side is the end of both: no client here half-closes.
         if not sink.transport.is_closing():
