@@ -62,11 +62,18 @@ class System(AbstractContextManager["System"]):
         return monitor
 
     def start_worker(
-        self, name: str = "worker", *, concurrency: int = 2, heartbeat_file: Path | None = None
+        self,
+        name: str = "worker",
+        *,
+        concurrency: int = 2,
+        heartbeat_file: Path | None = None,
+        metrics_port: int | None = None,
     ) -> ChildProcess:
         """Start a worker; it is ready a little later, and messages wait for it."""
         arguments = ("--loglevel=info", f"--concurrency={concurrency}", "-n", f"{name}@%h", "-Q", "high,default,low,io")
         more = {} if heartbeat_file is None else {"WAVEMILL_WORKER_HEARTBEAT_FILE": str(heartbeat_file)}
+        if metrics_port is not None:
+            more["WAVEMILL_WORKER_METRICS_PORT"] = str(metrics_port)
         return self._start(name, "-m", "celery", "-A", "services.worker.app", "worker", *arguments, **more)
 
     def start(self, *, concurrency: int = 2) -> None:

@@ -11,6 +11,7 @@ from services.worker import address_space
 from services.worker.attempt import AttemptRunner, Engine
 from services.worker.ending import Ending
 from services.worker.materials import Materials
+from services.worker.metrics.sharing import ChildMetrics
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventPublisher, connect
@@ -30,6 +31,8 @@ class Child:
         self._database = Database.from_settings(settings)
         self._redis = connect(settings)
         self._publisher = Publisher(make_app(settings))
+        self._metrics = ChildMetrics(settings)
+        metrics = self._metrics.attempts
         jobs = Jobs(self._database)
         self._attempts = AttemptRunner(
             engine,
@@ -37,7 +40,8 @@ class Child:
             jobs=jobs,
             materials=Materials(Blobs.from_settings(settings), settings.scratch_dir),
             events=EventPublisher(self._redis),
-            ending=Ending(jobs=jobs, publisher=self._publisher, settings=settings),
+            ending=Ending(jobs=jobs, publisher=self._publisher, settings=settings, metrics=metrics),
+            metrics=metrics,
         )
 
     def run(self, job_id: str, *, traceparent: str | None) -> str:
@@ -49,6 +53,7 @@ class Child:
         self._runner.run(self._close())
         self._runner.close()
         self._publisher.close()
+        self._metrics.close()
         if self._tracing is not None:
             self._tracing.shutdown()
 

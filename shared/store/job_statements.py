@@ -53,7 +53,15 @@ EVENT = (
 )
 # Where its message belongs, beside what its event says.
 REQUEUE = (*EVENT, jobs.c.queue, jobs.c.traceparent)
-_CLAIM = (*REQUEUE, jobs.c.spec, jobs.c.upload_id, jobs.c.attempts_spent, jobs.c.max_attempts)
+_CLAIM = (
+    *REQUEUE,
+    jobs.c.spec,
+    jobs.c.upload_id,
+    jobs.c.attempts_spent,
+    jobs.c.max_attempts,
+    jobs.c.created_at,
+    jobs.c.started_at,
+)
 _UNLEASED: Mapping[str, Any] = {"lease_token": None, "lease_expires_at": None, "worker": None}
 
 

@@ -97,6 +97,7 @@ class Jobs:
             input_filename=row.filename,
             attempts_spent=row.attempts_spent,
             max_attempts=row.max_attempts,
+            waited_seconds=(row.started_at - row.created_at).total_seconds() if row.attempt == 1 else None,
             event=_event(row),
         )
 
