@@ -1,7 +1,6 @@
 """`make compose-test`: docker-compose.yml on a real engine, from the build to the last container's end."""
 
 # ruff: noqa: T201 - what it says is what it is for
-import re
 import secrets
 import signal
 import subprocess
@@ -13,9 +12,9 @@ from types import FrameType
 
 from deploy.compose.environment import write
 from deploy.local.processes import LOCALHOST, free_port
+from tests.deploy.compose import images
 from tests.deploy.compose.project import Failed, Project, engine_answers
 from tests.deploy.compose.scenario import Scenario
-from tests.system import ROOT
 
 _PULL_SECONDS = 300
 
@@ -42,9 +41,10 @@ def main() -> int:
 
 def _run(project: Project) -> str | None:
     """What failed, with the services' last lines; None when all held."""
-    with_grafana = _can_be_had(_image_of("grafana"))
+    grafana = images.of_services()["grafana"]
+    with_grafana = _can_be_had(grafana)
     if not with_grafana:
-        print(f"LEFT OUT: Grafana, for {_image_of('grafana')} cannot be pulled here.")
+        print(f"LEFT OUT: Grafana, for {grafana} cannot be pulled here.")
     try:
         Scenario(project, with_grafana=with_grafana, say=lambda line: print(line, flush=True)).run()
     except Failed as error:
@@ -62,14 +62,6 @@ def _project(folder: Path) -> Project:
     published = {f"{name}_PUBLISHED_AT": f"{LOCALHOST}:{free_port()}" for name in names}
     name = f"wavemill-test-{secrets.token_hex(3)}"
     return Project(name, {"VERSION": name, **published}, env_file)
-
-
-def _image_of(service: str) -> str:
-    text = (ROOT / "docker-compose.yml").read_text()
-    found = re.search(rf"^  {service}:\n(?:    .*\n)*?    image: (\S+)$", text, re.MULTILINE)
-    if found is None:
-        raise Failed(f"docker-compose.yml has no image of {service}.")
-    return found[1]
 
 
 def _can_be_had(image: str) -> bool:
