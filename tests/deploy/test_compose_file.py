@@ -207,7 +207,7 @@ def test_redis_loses_nothing_on_purpose() -> None:
 def test_what_is_mounted_from_the_checkout_is_there() -> None:
     mounts = [mount for service in services().values() for mount in service.get("volumes", ())]
     sources = [mount.split(":")[0] for mount in mounts if mount.startswith("./")]
-    assert len(sources) == 4
+    assert len(sources) == 5
     for source in sources:
         assert (ROOT / source).is_dir()
     named = {mount.split(":")[0] for mount in mounts if not mount.startswith((".", "/"))}
