@@ -31,7 +31,8 @@ def main() -> int:
         try:
             failure = _run(project)
         finally:
-            project.down()
+            project.destroy()
+            project.remove_images()
     left_over = project.left_over()
     if left_over:
         failure = f"{failure or ''}\nThe end of the project left behind: {', '.join(left_over)}."

@@ -84,11 +84,15 @@ class Project:
 
     def compose(self, *arguments: str, seconds: float = _COMMAND_SECONDS) -> str:
         """Run `docker compose` for this project; gives what it printed."""
-        return self._run([*self._compose, *arguments], seconds)
+        return self._run([*self._compose, *arguments], seconds).decode()
+
+    def compose_bytes(self, *arguments: str, reads: bytes = b"") -> bytes:
+        """The same, for what is no text: gives what it printed when it had read some bytes."""
+        return self._run([*self._compose, *arguments], _COMMAND_SECONDS, reads)
 
     def docker(self, *arguments: str, seconds: float = _COMMAND_SECONDS) -> str:
         """Run `docker`; gives what it printed."""
-        return self._run(["docker", *arguments], seconds)
+        return self._run(["docker", *arguments], seconds).decode()
 
     def scale(self, service: str, replicas: int) -> None:
         """Run so many containers of a service; what runs already is left alone."""
@@ -137,9 +141,12 @@ class Project:
         """The last lines of some services."""
         return self.compose("logs", "--no-color", "--tail=25", *services)
 
-    def down(self) -> None:
-        """End everything and remove it: containers, networks, volumes and the images of this project's version."""
+    def destroy(self) -> None:
+        """End everything and remove it: containers, networks and volumes, with all that they hold."""
         self.compose("--profile", "flower", "--profile", "s3", "down", "--volumes", "--remove-orphans", "-t", "5")
+
+    def remove_images(self) -> None:
+        """Those that were built for this project's version; their layers stay in the builder's cache."""
         tag = self.variables["VERSION"]
         images = self.docker("images", "--quiet", f"--filter=reference=wavemill-*:{tag}").split()
         if images:
@@ -151,15 +158,15 @@ class Project:
         kinds = (("ps", "--all"), ("network", "ls"), ("volume", "ls"))
         return [line for kind in kinds for line in self.docker(*kind, "--quiet", label).split()]
 
-    def _run(self, command: Sequence[str], seconds: float) -> str:
+    def _run(self, command: Sequence[str], seconds: float, reads: bytes = b"") -> bytes:
         try:
             done = subprocess.run(
-                command, cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=seconds, check=False
+                command, cwd=ROOT, env=self._environment, input=reads, capture_output=True, timeout=seconds, check=False
             )
         except subprocess.TimeoutExpired:
             raise Failed(f"`{' '.join(command)}` did not end within {seconds:.0f} s.") from None
         if done.returncode != 0:
-            said = "\n".join((done.stdout + done.stderr).splitlines()[-40:])
+            said = "\n".join((done.stdout + done.stderr).decode(errors="replace").splitlines()[-40:])
             raise Failed(f"`{' '.join(command)}` ended with exit code {done.returncode}:\n{said}")
         return done.stdout
 

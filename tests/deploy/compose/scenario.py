@@ -3,7 +3,7 @@
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import httpx
@@ -15,10 +15,12 @@ from tests.deploy.compose.project import Failed, Project, wait_until
 from tests.deploy.compose.prometheus import Prometheus
 
 STORES = ("postgres", "redis")
+CRASHED = ("worker", "worker-io", "monitor", "api")
 SERVICES = ("api", "worker", "worker-io", "monitor", "migrate", *STORES, "prometheus", "alertmanager")
 # The reconciler's grace, a lease, and the work.
 _LOAD_ENDS_SECONDS = 90.0
 _WELL_SECONDS = 90.0
+_JOB_SECONDS = 60.0
 _UID = "10001"
 _ABOUT_THE_IMAGE = """
 import json, os, shutil
@@ -75,9 +77,8 @@ class Scenario:
                 self._grow(load)
             with self._step("workers 3 -> 1"):
                 self._shrink()
-            for service in ("worker", "worker-io", "monitor", "api"):
-                with self._step(f"{service} killed, and back by itself"):
-                    self._crash(service)
+            with self._step(f"{', '.join(CRASHED)} killed, and back by themselves"):
+                self._crash()
             for store in STORES:
                 with self._step(f"{store} restarted"):
                     self._restart(store)
@@ -87,6 +88,8 @@ class Scenario:
             note(self._prometheus.wait_for_targets(self._targets(workers=1)))
             note(self._prometheus.check_rules())
             note(self._prometheus.wait_until_quiet())
+        with self._step("dumped, destroyed and restored, and no job lost") as note:
+            note(self._restore_from_a_backup([first["id"], *load.accepted]))
         with self._step("all ended in order, within their grace"):
             self._stop()
 
@@ -122,9 +125,11 @@ class Scenario:
             )
         if answer.status_code != 202:
             raise Failed(f"The API answered {answer.status_code}: {answer.text}")
-        job: Job = answer.json()
-        wait_until(lambda: self._job(job)["status"] in TERMINAL, 60, lambda: f"the job is {self._job(job)}")
-        job = self._job(job)
+        job_id = answer.json()["id"]
+        wait_until(
+            lambda: self._job(job_id)["status"] in TERMINAL, _JOB_SECONDS, lambda: f"the job is {self._job(job_id)}"
+        )
+        job = self._job(job_id)
         self._check_artifact(job)
         return job
 
@@ -148,13 +153,16 @@ class Scenario:
         self._project.scale("worker", 1)
         self._project.container("worker")
 
-    def _crash(self, service: str) -> None:
-        before = self._project.container(service)
-        self._project.crash(service)
-        wait_until(
-            lambda: self._project.container(service).restarts > before.restarts, 30, lambda: f"{service} stays dead"
-        )
-        self._project.wait_until_well([service], _WELL_SECONDS)
+    def _crash(self) -> None:
+        before = {service: self._project.container(service).restarts for service in CRASHED}
+        for service in CRASHED:
+            self._project.crash(service)
+
+        def dead() -> list[str]:
+            return [service for service in CRASHED if self._project.container(service).restarts == before[service]]
+
+        wait_until(lambda: not dead(), _WELL_SECONDS, lambda: f"these stay dead: {', '.join(dead())}")
+        self._project.wait_until_well(CRASHED, _WELL_SECONDS)
 
     def _restart(self, store: str) -> None:
         self._project.compose("restart", store)
@@ -178,6 +186,28 @@ class Scenario:
         lost = sum(attempt["outcome"] == "lost" for job in jobs for attempt in job["attempts"])
         return f"{len(jobs)} jobs; {lost} attempts lost to crashes; refused meanwhile: {dict(load.refused) or 'none'}"
 
+    def _restore_from_a_backup(self, job_ids: Sequence[str]) -> str:
+        """By the commands of docs/deploy.md."""
+        before = {job_id: self._job(job_id) for job_id in job_ids}
+        run = self._project.compose_bytes
+        dump = run("exec", "-T", "postgres", "pg_dump", "-U", "wavemill", "--format=custom", "wavemill")
+        blobs = run("exec", "-T", "monitor", "tar", "-C", "/var/lib/wavemill", "-cf", "-", ".")
+        self._project.destroy()
+        self._project.compose("up", "-d", "postgres")
+        self._project.wait_until_well(["postgres"], _WELL_SECONDS)
+        restore = ("pg_restore", "-U", "wavemill", "-d", "wavemill", "--clean", "--if-exists")
+        run("exec", "-T", "postgres", *restore, reads=dump)
+        unpack = ("tar", "-C", "/var/lib/wavemill", "-xf", "-")
+        run("run", "--rm", "-T", "--no-deps", "monitor", *unpack, reads=blobs)
+        self._project.compose("up", "-d", *self._services)
+        self._project.wait_until_well(self._services, _WELL_SECONDS)
+        changed = [job_id for job_id, job in before.items() if self._job(job_id) != job]
+        if changed:
+            raise Failed(f"{len(changed)} jobs are not what they were, such as {self._job(changed[0])}.")
+        for job in (before[job_ids[0]], before[job_ids[-1]], self._one_recording()):
+            self._check_artifact(job)
+        return f"{len(before)} jobs"
+
     def _targets(self, *, workers: int) -> dict[str, int]:
         others = ("api", "worker-io", "monitor", "prometheus", "alertmanager")
         return {"worker": workers, **dict.fromkeys(others, 1)}
@@ -188,6 +218,6 @@ class Scenario:
         if killed:
             raise Failed(f"These did not end within their stop_grace_period: {', '.join(killed)}.")
 
-    def _job(self, job: Job) -> Job:
-        found: Job = self._client.get(f"/api/jobs/{job['id']}").raise_for_status().json()
-        return found
+    def _job(self, job_id: str) -> Job:
+        job: Job = self._client.get(f"/api/jobs/{job_id}").raise_for_status().json()
+        return job
