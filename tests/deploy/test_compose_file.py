@@ -210,7 +210,8 @@ def test_what_is_mounted_from_the_checkout_is_there() -> None:
     assert len(sources) == 5
     for source in sources:
         assert (ROOT / source).is_dir()
-    named = {mount.split(":")[0] for mount in mounts if not mount.startswith((".", "/"))}
+    # A volume without a name is left behind by each worker that is scaled away.
+    named = {mount.split(":")[0] for mount in mounts if not mount.startswith(".")}
     assert named == set(compose()["volumes"])
 
 
