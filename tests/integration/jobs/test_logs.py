@@ -5,8 +5,6 @@ import secrets
 from pathlib import Path
 from urllib.parse import quote
 
-import pytest
-
 from deploy.local.servers import PostgresServer, RedisServer
 from tests.audio_files import noise
 from tests.conftest import migrate
@@ -25,13 +23,12 @@ def said(system: System, *secret: str) -> list[str]:
     return [line for line in system.log().splitlines() if any(each in line for each in secret)]
 
 
-@pytest.mark.parametrize("level", ["debug", "info"])
-def test_logs_hold_no_password_no_content_and_no_file_name(tmp_path: Path, level: str) -> None:
+def test_logs_hold_no_password_no_content_and_no_file_name(tmp_path: Path) -> None:
     audio = noise(tmp_path / "noise.mp3", seconds=1, arguments=("-metadata", f"title={TITLE}"))
     with (
         PostgresServer(password=DATABASE_PASSWORD) as postgres,
         RedisServer(password=REDIS_PASSWORD) as redis,
-        System(tmp_path / "system", database_url=postgres.url, redis=redis, log_level=level) as system,
+        System(tmp_path / "system", database_url=postgres.url, redis=redis, log_level="debug") as system,
     ):
         migrate(postgres.url)
         system.start(concurrency=1)
