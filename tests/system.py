@@ -42,7 +42,7 @@ class System(AbstractContextManager["System"]):
             "WAVEMILL_MONITOR_PORT": str(self.monitor_port),
             **{f"WAVEMILL_{name.upper()}": str(value) for name, value in settings.items()},
         }
-        (folder / "scratch").mkdir()
+        (folder / "scratch").mkdir(parents=True)
         self._log = (folder / "services.log").open("a", buffering=1)
         self._processes: list[ChildProcess] = []
 

@@ -2,18 +2,10 @@
 
 import time
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    GCCollector,
-    Histogram,
-    PlatformCollector,
-    ProcessCollector,
-)
+from prometheus_client import Counter, Gauge, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared.telemetry.metrics import SHORT_SECONDS
+from shared.telemetry.metrics import SHORT_SECONDS, process_registry
 
 # Labels have few, known values: what clients make up is put together.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
@@ -29,9 +21,7 @@ class ApiMetrics:
     """The metrics of one API process."""
 
     def __init__(self) -> None:
-        self.registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
+        self.registry = process_registry()
         self.requests = Counter(
             "wavemill_http_requests",
             "Requests that were answered, by method, route and status; 499: the client left before the answer.",

@@ -25,7 +25,7 @@ from shared.settings import Settings
 from shared.store.jobs import Jobs
 from shared.store.records import Claim, LeaseLost, Usage
 from shared.telemetry import logs
-from shared.telemetry.tracing import span
+from shared.telemetry.tracing import current_traceparent, link, past_span, span
 
 log = structlog.get_logger()
 
@@ -81,11 +81,15 @@ class AttemptRunner:
 
     async def run(self, job_id: UUID, *, traceparent: str | None) -> str:
         """Run one attempt, and say what became of it: a status, or why nothing was done."""
-        with logs.bind(job_id=str(job_id)), span("job", traceparent=traceparent, kind=SpanKind.CONSUMER):
+        with logs.bind(job_id=str(job_id)), span("job", traceparent=traceparent, kind=SpanKind.CONSUMER) as job_span:
+            here = current_traceparent()
             with span("claim"), self._metrics.timed(Step.CLAIM):
                 claim = await patiently(
                     lambda: self._jobs.claim(
-                        job_id, worker=identity.process_name(), lease_seconds=self._settings.lease_seconds
+                        job_id,
+                        worker=identity.process_name(),
+                        lease_seconds=self._settings.lease_seconds,
+                        traceparent=here,
                     )
                 )
             if claim is None:
@@ -93,6 +97,8 @@ class AttemptRunner:
                 log.info("message ignored")
                 self._metrics.ignored()
                 return IGNORED
+            if claim.first_traceparent is not None:
+                link(job_span, claim.first_traceparent)
             with logs.bind(attempt=claim.lease.attempt):
                 return await self._run(claim)
 
@@ -144,7 +150,7 @@ class AttemptRunner:
             source = await self._materials.fetch(claim, scratch)
         meter.input_bytes = source.stat().st_size
         with span("process"), self._metrics.timed(Step.PROCESS):
-            return await asyncio.to_thread(
+            report = await asyncio.to_thread(
                 self._engine,
                 source,
                 claim.spec.operations,
@@ -154,6 +160,14 @@ class AttemptRunner:
                 is_cancelled=interruption.is_set,
                 source_name=claim.input_filename,
             )
+            for timing in report.timings:
+                past_span(
+                    timing.step,
+                    began_ns=timing.began_ns,
+                    ended_ns=timing.ended_ns,
+                    attributes={"wavemill.busy_seconds": timing.busy_seconds},
+                )
+            return report
 
 
 def _usage(meter: Meter) -> Usage:

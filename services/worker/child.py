@@ -50,10 +50,11 @@ class Child:
 
     def close(self) -> None:
         """Close every connection."""
+        # First: whatever becomes of the connections, this child ends in order.
+        self._metrics.close()
         self._runner.run(self._close())
         self._runner.close()
         self._publisher.close()
-        self._metrics.close()
         if self._tracing is not None:
             self._tracing.shutdown()
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from celery import bootsteps
+from celery.worker import state
 
 from services.worker import identity
 from services.worker.failures import classify
@@ -104,7 +105,10 @@ class Presence:
                 try:
                     if time.monotonic() >= row_due and self._loop_turns():
                         row_due = time.monotonic() + _ROW_EVERY_SECONDS
-                        await workers.beat(name=self._name, queues=self._queues, concurrency=self._concurrency)
+                        busy = len(state.active_requests)
+                        await workers.beat(
+                            name=self._name, queues=self._queues, concurrency=self._concurrency, busy=busy
+                        )
                     await orphans.give_up()
                 except Exception as error:
                     if not classify(error).is_transient:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, tuple_
 from shared.schema.jobs import JobStatus
 from shared.store.database import Database
 from shared.store.records import Holder, JobCount, Lease
-from shared.store.tables import is_delayed, is_running, is_waiting, jobs
+from shared.store.tables import is_delayed, is_poisoned, is_running, is_waiting, jobs
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +122,12 @@ class Backlog:
         )
         async with self._database.read() as connection:
             return [Lease(row.id, row.attempt, row.lease_token) for row in await connection.execute(query)]
+
+    async def poisoned(self) -> Mapping[str, int]:
+        """How many jobs there are, by queue, that have failed since each worker on them died."""
+        query = select(jobs.c.queue, func.count().label("jobs")).where(is_poisoned).group_by(jobs.c.queue)
+        async with self._database.read() as connection:
+            return {row.queue: row.jobs for row in await connection.execute(query)}
 
     async def expired_lease_count(self) -> int:
         """How many leases have run out and are not given up yet."""

@@ -35,6 +35,7 @@ from shared.schema.jobs import AttemptOutcome, JobStatus
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.tables import Json, attempts, is_kept, jobs, uploads
+from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, count_of
 
 WORKER_LOST = "worker_lost"
 _POISONED = (
@@ -156,11 +157,19 @@ class JobStatements:
         )
 
         def open_attempt(changed: FromClause) -> Insert:
-            opened = select(changed.c.id, changed.c.attempt, worker, self._now)
-            return insert(attempts).from_select(["job_id", "number", "worker", "started_at"], opened)
+            opened = select(changed.c.id, changed.c.attempt, worker, self._now, _given("traceparent", Text))
+            return insert(attempts).from_select(["job_id", "number", "worker", "started_at", "traceparent"], opened)
 
         def with_its_upload(changed: FromClause) -> Select[Any]:
-            columns = (*_of(changed, _CLAIM), uploads.c.sha256, uploads.c.filename)
+            first = select(attempts.c.traceparent).where(
+                attempts.c.job_id == changed.c.id, attempts.c.number == 1, changed.c.attempt > 1
+            )
+            columns = (
+                *_of(changed, _CLAIM),
+                uploads.c.sha256,
+                uploads.c.filename,
+                first.scalar_subquery().label("first_traceparent"),
+            )
             return select(*columns).join(uploads, uploads.c.id == changed.c.upload_id)
 
         return Change(self._database, claimed, which=_JOB, also=[open_attempt], answer=with_its_upload)
@@ -209,14 +218,19 @@ class JobStatements:
                 finished_at=case((jobs.c.cancel_requested | spent, self._now), else_=None),
                 dispatched_at=self._now,
             )
-            .returning(*REQUEUE)
+            .returning(*REQUEUE, jobs.c.poisoned)
         )
+        dialect = self._database.dialect_name
         said = literal("The worker died, or could not be heard of any more.")
         return Change(
             self._database,
             lost,
             which=_JOB,
-            also=[self._closing(AttemptOutcome.LOST, literal(WORKER_LOST), said)],
+            also=[
+                self._closing(AttemptOutcome.LOST, literal(WORKER_LOST), said),
+                lambda changed: count_of(dialect, ATTEMPTS_LOST, changed.c.queue, changed),
+                lambda changed: count_of(dialect, JOBS_POISONED, changed.c.queue, changed, when=changed.c.poisoned),
+            ],
             answer=lambda changed: select(*_of(changed, REQUEUE)),
         )
 

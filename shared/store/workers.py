@@ -1,10 +1,10 @@
 """The workers that live, as they say themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, select
 
 from shared.store.database import Database
 from shared.store.dialect import upsert
@@ -18,16 +18,27 @@ class WorkerRow:
     name: str
     queues: tuple[str, ...]
     concurrency: int
+    busy: int  # how many of its children run a job
     started_at: datetime
     seen_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """The workers that are alive, of one queue or of all; each child of one is a slot for a job."""
+
+    workers: int = 0
+    slots: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Census:
     """How many workers there are."""
 
-    alive: int
+    alive: Crew
     silent: int
+    busy: Crew  # of those that are alive, the ones that run a job, and how many they run
+    by_queue: Mapping[str, Crew]
 
 
 class Workers:
@@ -36,10 +47,10 @@ class Workers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def beat(self, *, name: str, queues: Sequence[str], concurrency: int) -> None:
-        """Say that a worker lives."""
+    async def beat(self, *, name: str, queues: Sequence[str], concurrency: int, busy: int) -> None:
+        """Say that a worker lives, and how many of its children run a job."""
         now = self._database.now()
-        row = {"queues": list(queues), "concurrency": concurrency, "seen_at": now}
+        row = {"queues": list(queues), "concurrency": concurrency, "busy": busy, "seen_at": now}
         async with self._database.write() as connection:
             await connection.execute(
                 upsert(self._database.dialect_name, workers)
@@ -53,12 +64,21 @@ class Workers:
             await connection.execute(delete(workers).where(workers.c.name == name))
 
     async def census(self, *, silent_after_seconds: float) -> Census:
-        """How many were heard of lately, and how many were not."""
+        """How many were heard of lately, and what they do; how many were not."""
         is_silent = workers.c.seen_at < self._database.now(-silent_after_seconds)
-        query = select(func.count(), func.count().filter(is_silent))
+        query = select(workers.c.queues, workers.c.concurrency, workers.c.busy, is_silent.label("is_silent"))
         async with self._database.read() as connection:
-            known, silent = (await connection.execute(query.select_from(workers))).one()
-        return Census(alive=known - silent, silent=silent)
+            known = (await connection.execute(query)).all()
+        alive = [worker for worker in known if not worker.is_silent]
+        queues = {queue for worker in alive for queue in worker.queues}
+        return Census(
+            alive=_crew(worker.concurrency for worker in alive),
+            silent=len(known) - len(alive),
+            busy=_crew(worker.busy for worker in alive if worker.busy),
+            by_queue={
+                queue: _crew(worker.concurrency for worker in alive if queue in worker.queues) for queue in queues
+            },
+        )
 
     async def forget(self, *, silent_for_seconds: float, limit: int) -> int:
         """Strike off workers that have been silent for so long: their hosts are gone. Gives how many."""
@@ -71,6 +91,11 @@ class Workers:
         """Every worker that has not left in order, by name."""
         async with self._database.read() as connection:
             return [
-                WorkerRow(row.name, tuple(row.queues), row.concurrency, row.started_at, row.seen_at)
+                WorkerRow(row.name, tuple(row.queues), row.concurrency, row.busy, row.started_at, row.seen_at)
                 for row in await connection.execute(select(workers).order_by(workers.c.name))
             ]
+
+
+def _crew(slots: Iterable[int]) -> Crew:
+    counted = list(slots)
+    return Crew(len(counted), sum(counted))

@@ -3,7 +3,14 @@
 from wsgiref.simple_server import WSGIServer
 
 import structlog
-from prometheus_client import CollectorRegistry, disable_created_metrics, start_http_server
+from prometheus_client import (
+    CollectorRegistry,
+    GCCollector,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
 
 log = structlog.get_logger()
 
@@ -22,6 +29,14 @@ def powers_of_two(smallest: int, largest: int) -> tuple[float, ...]:
 # 8 ms to 68 minutes, for what may take as long as a job; 1 ms to 32 s, for what a client waits for.
 LONG_SECONDS = powers_of_two(-7, 12)
 SHORT_SECONDS = powers_of_two(-10, 5)
+
+
+def process_registry() -> CollectorRegistry:
+    """A registry that begins with what every process tells: its memory, processor time, files and garbage."""
+    registry = CollectorRegistry()
+    for collector in (ProcessCollector, PlatformCollector, GCCollector):
+        collector(registry=registry)
+    return registry
 
 
 class MetricsServer:

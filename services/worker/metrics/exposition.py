@@ -8,7 +8,6 @@ from typing import Any
 import psutil
 from celery import bootsteps
 from celery.worker import state
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -16,7 +15,7 @@ from prometheus_client.registry import Collector
 from services.worker.metrics.sharing import WorkerFolder
 from services.worker.metrics.slots import holders
 from shared.settings import settings
-from shared.telemetry.metrics import MetricsServer
+from shared.telemetry.metrics import MetricsServer, process_registry
 
 
 class Children(Collector):
@@ -66,9 +65,7 @@ class MetricsStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Begin, once there are children."""
-        registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=registry)
+        registry = process_registry()
         MultiProcessCollector(registry, path=str(self._folder.path))  # type: ignore[no-untyped-call]  # as there
         registry.register(Children(parent, self._folder.path))
         self._server = MetricsServer(registry, host=settings().metrics_host, port=settings().worker_metrics_port)

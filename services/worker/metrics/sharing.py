@@ -16,10 +16,6 @@ from shared.settings import Settings
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
 
-class FolderTaken(Exception):
-    """The folder for metrics is somebody else's."""
-
-
 class WorkerFolder:
     """A worker's folder, empty at its start; one that a worker has left behind is used again."""
 
@@ -27,14 +23,14 @@ class WorkerFolder:
         """Take it, and tell the children by the environment.
 
         Raises:
-            FolderTaken: another user has put something in its place.
+            SystemExit: another user has put something in its place.
         """
         parent = settings.scratch_dir or Path(tempfile.gettempdir())
         folder = parent / f"wavemill-metrics-{os.getuid()}"
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The folder for temporary files is everybody's.
         if folder.is_symlink() or folder.stat().st_uid != os.getuid():
-            raise FolderTaken(f"{folder} is not this user's")
+            raise SystemExit(f"The folder {folder} is another user's; set WAVEMILL_SCRATCH_DIR to one of your own.")
         # Of several workers on a host each has a place of its own.
         self._place = Slot.take(folder)
         self.path = folder / str(self._place.number)
