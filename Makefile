@@ -26,6 +26,23 @@ demo: uv ## Process a recording before your eyes (FILE=recording.wav for one of 
 run: uv ## Run Wavemill here until Ctrl-C (WORKERS=3 for three workers)
 	@$(STACK) python -m deploy.local.run
 
+##@ Containers
+.PHONY: env
+env: uv ## Write .env with random passwords for docker-compose.yml; one that is there stays as it is
+	@$(RUN) python -m deploy.compose.environment
+
+.PHONY: up
+up: ## Build and start everything in containers (after `make env`)
+	@docker compose up -d --build
+
+.PHONY: down
+down: ## End the containers; what they hold stays in its volumes
+	@docker compose down
+
+.PHONY: compose-test
+compose-test: uv ## Try docker-compose.yml on the Docker engine here: load, crashes, restarts, walls
+	@$(UV) run --frozen --no-group lint python -m tests.deploy.compose
+
 ##@ Operate
 .PHONY: worker
 worker: uv ## Start one Celery worker (needs REDIS_HOST and DATABASE_URL, or a `make run`'s)
@@ -65,6 +82,7 @@ lint: uv ## Check style, types and the walls between the services
 	@$(UV) run --frozen ruff format --check
 	@$(UV) run --frozen --group bench mypy
 	@$(UV) run --frozen lint-imports
+	@$(UV) run --frozen hadolint services/*/Dockerfile
 
 .PHONY: format
 format: uv ## Format the code, and put right what the linter can

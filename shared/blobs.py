@@ -75,6 +75,14 @@ class StoredBlob:
     modified_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How much room a disk has."""
+
+    free_bytes: int
+    capacity_bytes: int
+
+
 class Blobs:
     """Keys to bytes. Every method raises BlobStoreUnavailable when the store fails."""
 
@@ -155,15 +163,16 @@ class Blobs:
             return self._store.prefix / key
         return None
 
-    async def free_bytes(self) -> int | None:
-        """Room on the disk, where the store is a folder; None elsewhere."""
+    async def room(self) -> Room | None:
+        """Of the disk, where the store is a folder; None elsewhere."""
         folder = self.local_path("")
         if folder is None:
             return None
         try:
-            return (await asyncio.to_thread(shutil.disk_usage, folder)).free
+            usage = await asyncio.to_thread(shutil.disk_usage, folder)
         except OSError as error:
             raise BlobStoreUnavailable(f"the blob store's disk cannot be asked: {type(error).__name__}") from error
+        return Room(usage.free, usage.total)
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete blobs; those that are not there are passed over."""

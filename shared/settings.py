@@ -176,6 +176,18 @@ class Settings(BaseSettings):
     leadership_seconds: float = Field(default=10.0, ge=1, description="Lease of the one active reconciler.")
 
     # Telemetry.
+    metrics_host: str = Field(
+        default="127.0.0.1", description="Address that the API and the worker serve their metrics on, for Prometheus."
+    )
+    api_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the API's metrics, which clients are kept from; 0: none."
+    )
+    worker_metrics_port: int = Field(
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port of a worker's metrics; each worker of a host needs its own; 0: none.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="debug, info, warning or error."
     )

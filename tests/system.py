@@ -42,7 +42,7 @@ class System(AbstractContextManager["System"]):
             "WAVEMILL_MONITOR_PORT": str(self.monitor_port),
             **{f"WAVEMILL_{name.upper()}": str(value) for name, value in settings.items()},
         }
-        (folder / "scratch").mkdir()
+        (folder / "scratch").mkdir(parents=True)
         self._log = (folder / "services.log").open("a", buffering=1)
         self._processes: list[ChildProcess] = []
 
@@ -69,12 +69,15 @@ class System(AbstractContextManager["System"]):
         heartbeat_file: Path | None = None,
         redis_port: int | None = None,
         app: str = "services.worker.app",
+        metrics_port: int | None = None,
     ) -> ChildProcess:
         """Start a worker; it is ready a little later, and messages wait for it."""
         arguments = ("--loglevel=info", f"--concurrency={concurrency}", "-n", f"{name}@%h", "-Q", "high,default,low,io")
         more = {} if heartbeat_file is None else {"WAVEMILL_WORKER_HEARTBEAT_FILE": str(heartbeat_file)}
         if redis_port is not None:
             more["REDIS_PORT"] = str(redis_port)
+        if metrics_port is not None:
+            more["WAVEMILL_WORKER_METRICS_PORT"] = str(metrics_port)
         return self._start(name, "-m", "celery", "-A", app, "worker", *arguments, **more)
 
     def start(self, *, concurrency: int = 2) -> None:

@@ -73,7 +73,8 @@ class Admission:
             if self._max_jobs or self._max_bytes:
                 self._queued = await self._backlog.queued(at_most=self._max_jobs or None)
             if self._min_free:
-                self._free = await self._blobs.free_bytes()
+                room = await self._blobs.room()
+                self._free = None if room is None else room.free_bytes
         except Exception as error:
             # Whatever it is: the requests themselves find out, and say so.
             if not self._is_blind:

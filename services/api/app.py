@@ -1,5 +1,6 @@
 """The API service: `uvicorn services.api.app:app`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -7,9 +8,11 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from services.api import documentation, problems, resources
+from services.api.metrics import ApiMetrics, MetricsMiddleware
 from services.api.routes import artifacts, events, health, jobs, operations, uploads
 from shared.settings import Settings, settings
 from shared.telemetry.logs import configure_logs
+from shared.telemetry.metrics import MetricsServer
 from shared.telemetry.tracing import configure_tracing
 
 VERSION = "0.1.0"
@@ -22,15 +25,20 @@ Every error is a problem of RFC 9457 (`application/problem+json`).
 
 def create_app(configured: Settings) -> FastAPI:
     """The application, which opens its stores when it starts."""
+    metrics = ApiMetrics()
+    # On a port of their own, so that no proxy in front of the API hands them out.
+    server = MetricsServer(metrics.registry, host=configured.metrics_host, port=configured.api_metrics_port)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         provider = configure_tracing("api", configured)
+        server.start()
         try:
-            async with resources.opened(configured) as opened:
+            async with resources.opened(configured, metrics) as opened:
                 resources.attach(app, opened)
                 yield
         finally:
+            await asyncio.to_thread(server.stop)
             if provider is not None:
                 provider.shutdown()
 
@@ -45,7 +53,8 @@ def create_app(configured: Settings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=documentation.operation_id,
     )
-    problems.install(app)
+    app.add_middleware(MetricsMiddleware, metrics=metrics)
+    problems.install(app, metrics)
     documentation.install(app)
     for module in (jobs, events, artifacts, uploads, operations, health):
         app.include_router(module.router)

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from services.api.metrics import ApiMetrics
 from shared.blobs import BlobStoreUnavailable
 from shared.store.errors import DATABASE_ERRORS, is_unavailable
 
@@ -88,6 +89,7 @@ class ProblemError(Exception):
         **extensions: Any,
     ) -> None:
         super().__init__(detail)
+        self.name = name
         self.headers = headers
         self.problem = Problem(
             type=_TYPE_PREFIX + name,
@@ -170,8 +172,9 @@ def sentence(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def install(app: FastAPI) -> None:
-    """Make every error of the app a problem."""
+def install(app: FastAPI, metrics: ApiMetrics) -> None:
+    """Make every error of the app a problem, and count those that have a name."""
+    app.state.metrics = metrics
     app.exception_handler(ProblemError)(_on_problem)
     app.exception_handler(HTTPException)(_on_http_exception)
     app.exception_handler(RequestValidationError)(_on_invalid_parameters)
@@ -191,7 +194,9 @@ def _answer(problem: Problem, headers: Mapping[str, str] | None = None) -> Respo
     )
 
 
-async def _on_problem(_request: Request, error: ProblemError) -> Response:
+async def _on_problem(request: Request, error: ProblemError) -> Response:
+    metrics: ApiMetrics = request.app.state.metrics
+    metrics.rejected(error.name)
     return _answer(error.problem, error.headers)
 
 
@@ -207,14 +212,14 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
     return _answer(Problem(type="about:blank", title=status.phrase, status=status, detail=detail), headers)
 
 
-async def _on_invalid_parameters(_request: Request, error: RequestValidationError) -> Response:
+async def _on_invalid_parameters(request: Request, error: RequestValidationError) -> Response:
     errors = [FieldError.at(str(found["loc"][0]), found["loc"][1:], sentence(found["msg"])) for found in error.errors()]
-    return _answer(invalid(errors).problem)
+    return await _on_problem(request, invalid(errors))
 
 
-async def _on_blob_store_error(_request: Request, error: BlobStoreUnavailable) -> Response:
+async def _on_blob_store_error(request: Request, error: BlobStoreUnavailable) -> Response:
     log.warning("blob store unavailable", reason=str(error))
-    return await _on_problem(_request, unavailable("blob store"))
+    return await _on_problem(request, unavailable("blob store"))
 
 
 async def _on_database_error(request: Request, error: Exception) -> Response:

@@ -13,6 +13,7 @@ from services.api.admission import Admission
 from services.api.dispatcher import Dispatcher
 from services.api.ingest import Ingest
 from services.api.job_watch import JobWatch
+from services.api.metrics import ApiMetrics
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventHub, EventPublisher, connect
@@ -41,10 +42,11 @@ class Resources:
     dispatcher: Dispatcher
     events: EventPublisher
     watch: JobWatch
+    metrics: ApiMetrics
 
 
 @asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[Resources]:
+async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resources]:
     """The resources. No store needs to be reachable for the service to start."""
     database = Database.from_settings(settings)
     blobs = Blobs.from_settings(settings)
@@ -70,6 +72,7 @@ async def opened(settings: Settings) -> AsyncIterator[Resources]:
                 dispatcher=dispatcher,
                 events=EventPublisher(redis),
                 watch=watch,
+                metrics=metrics,
             )
     finally:
         await asyncio.to_thread(dispatcher.close, _FLUSH_SECONDS)

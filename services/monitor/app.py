@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
 from services.monitor.connections import Connections, connections
@@ -25,7 +24,8 @@ from services.monitor.messages import Messages
 from services.monitor.page.app import furnish, make_page
 from services.monitor.page.desk import Desk
 from services.monitor.reconciler import LEADERSHIP, Reconciler, ReconcilerMetrics, holder_name
-from services.monitor.watch import DatabaseLook, RedisLook, Watch
+from services.monitor.retention_times import keep_seconds
+from services.monitor.watch import BlobLook, DatabaseLook, RedisLook, Watch
 from shared.events import EventPublisher
 from shared.settings import Settings
 from shared.store.backlog import Backlog
@@ -33,39 +33,33 @@ from shared.store.finished import Finished
 from shared.store.jobs import Jobs
 from shared.store.leadership import Leadership
 from shared.store.retention import Retention
+from shared.store.tallies import Tallies
 from shared.store.workers import Workers
+from shared.telemetry.metrics import process_registry
 
 _END_SECONDS = 1.0
-_FOREVER_DAYS = 36_500.0
+# To ask a bucket costs money.
+_BLOB_PAUSE_SECONDS = 15.0
 
 
 class Monitor:
     """The parts of one monitor, wired to its connections."""
 
     def __init__(self, settings: Settings, opened: Connections) -> None:
-        self.registry = CollectorRegistry()
-        for collector in (ProcessCollector, PlatformCollector, GCCollector):
-            collector(registry=self.registry)
+        self.registry = process_registry()
         backlog, messages = Backlog(opened.database), Messages(opened.redis)
-        self.database = Watch(
-            "database",
-            DatabaseLook(
-                backlog,
-                Finished(opened.database),
-                Workers(opened.database),
-                grace_seconds=settings.undispatched_grace_seconds,
-                # As for a job's lease: so long may a worker be silent.
-                silent_after_seconds=settings.lease_seconds,
-            ),
-        )
-        self.redis = Watch("redis", RedisLook(messages))
-        self.registry.register(Exposition(self.database, self.redis))
-        duties = _duties(settings, opened, backlog, messages)
+        self.database = Watch("database", DatabaseLook(opened.database, settings))
+        self.redis = Watch("redis", RedisLook(opened.redis))
+        self.blobs = Watch("blob store", BlobLook(opened.blobs), pause_seconds=_BLOB_PAUSE_SECONDS)
+        stray_blobs = _stray_blobs(settings, opened)
+        self.registry.register(Exposition(self.database, self.redis, self.blobs, stock=lambda: stray_blobs.stock))
+        duties = (*_duties(settings, opened, backlog, messages), stray_blobs)
         self.reconciler = Reconciler(
             Leadership(
                 opened.database, name=LEADERSHIP, holder=holder_name(), lease_seconds=settings.leadership_seconds
             ),
             duties,
+            Tallies(opened.database),
             ReconcilerMetrics(self.registry, duties),
             interval_seconds=settings.reconcile_interval_seconds,
             leadership_seconds=settings.leadership_seconds,
@@ -78,6 +72,7 @@ class Monitor:
         self._tasks = [
             asyncio.create_task(self.database.run(), name="database watch"),
             asyncio.create_task(self.redis.run(), name="redis watch"),
+            asyncio.create_task(self.blobs.run(), name="blob store watch"),
             asyncio.create_task(self.reconciler.run(), name="reconciler"),
         ]
         try:
@@ -122,22 +117,20 @@ def _duties(settings: Settings, opened: Connections, backlog: Backlog, messages:
 def _retention_duties(settings: Settings, opened: Connections) -> Sequence[Duty]:
     retention, blobs, batch = Retention(opened.database), opened.blobs, settings.reconcile_batch
     return (
-        ExpiredArtifacts(retention, blobs, keep_seconds=_seconds(settings.keep_artifacts_days), batch=batch),
-        ForgottenJobs(retention, blobs, keep_seconds=_seconds(settings.keep_jobs_days), batch=batch),
-        ExpiredInputs(retention, blobs, keep_seconds=_seconds(settings.keep_inputs_days), batch=batch),
-        StrayBlobs(
-            retention,
-            blobs,
-            grace_seconds=settings.stray_grace_seconds,
-            every_seconds=settings.sweep_interval_seconds,
-            batch=batch,
-        ),
+        ExpiredArtifacts(retention, blobs, keep_seconds=keep_seconds(settings.keep_artifacts_days), batch=batch),
+        ForgottenJobs(retention, blobs, keep_seconds=keep_seconds(settings.keep_jobs_days), batch=batch),
+        ExpiredInputs(retention, blobs, keep_seconds=keep_seconds(settings.keep_inputs_days), batch=batch),
     )
 
 
-def _seconds(keep_days: float) -> float:
-    """How long to keep a thing; 0 days are for ever."""
-    return (keep_days or _FOREVER_DAYS) * 86_400
+def _stray_blobs(settings: Settings, opened: Connections) -> StrayBlobs:
+    return StrayBlobs(
+        Retention(opened.database),
+        opened.blobs,
+        grace_seconds=settings.stray_grace_seconds,
+        every_seconds=settings.sweep_interval_seconds,
+        batch=settings.reconcile_batch,
+    )
 
 
 def make_app(settings: Settings) -> FastAPI:

@@ -1,22 +1,35 @@
 """The views in Prometheus's words. Names are `wavemill_*`, with their unit; labels have few, known values."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from services.monitor.watch import DatabaseView, RedisView, Watch
+from services.monitor.duties.stray_blobs import Stock
+from services.monitor.store_families import blob_families, database_families, redis_families, watched
+from services.monitor.watch import BlobView, DatabaseView, RedisView, Watch
 from shared.broker import QUEUES
 from shared.schema.jobs import TERMINAL_STATUSES, JobStatus
+from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, RECONCILER_ACTIONS
+from shared.store.workers import Census, Crew
 
 
 class Exposition(Collector):
     """Shows what the watches saw last, and nothing of a store that is away but that it is."""
 
-    def __init__(self, database: Watch[DatabaseView], redis: Watch[RedisView]) -> None:
+    def __init__(
+        self,
+        database: Watch[DatabaseView],
+        redis: Watch[RedisView],
+        blobs: Watch[BlobView],
+        *,
+        stock: Callable[[], Mapping[str, Stock]],
+    ) -> None:
         self._database = database
         self._redis = redis
+        self._blobs = blobs
+        self._stock = stock
 
     def describe(self) -> Iterable[Metric]:
         """Nothing to check names against: the views come later."""
@@ -24,32 +37,23 @@ class Exposition(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family that there is something to say of."""
-        yield from _health("database", self._database)
-        yield from _health("redis", self._redis)
+        yield from watched("database", "the database", self._database)
+        yield from watched("redis", "Redis", self._redis)
+        yield from watched("blob_store", "the blob store", self._blobs)
         database, redis = self._database.view, self._redis.view
         if database is not None:
             yield from _jobs(database)
             yield from _backlogs(database)
-            yield from _workers(database)
+            yield from _workers(database.workers)
+            yield from _tallies(database)
+            yield from database_families(database)
         if redis is not None:
             yield from _messages(redis)
+            yield from redis_families(redis.health)
+        if self._blobs.view is not None:
+            yield from blob_families(self._blobs.view.room, self._stock())
         if database is not None and redis is not None:
             yield _undispatched(database, redis)
-
-
-def _health(store: str, watch: Watch[DatabaseView] | Watch[RedisView]) -> Iterator[Metric]:
-    if watch.is_up is None:
-        return
-    yield GaugeMetricFamily(
-        f"wavemill_{store}_up",
-        f"1 where the monitor reaches {store.capitalize()} and gets its answers.",
-        value=float(watch.is_up),
-    )
-    yield GaugeMetricFamily(
-        f"wavemill_{store}_look_duration_seconds",
-        f"How long the monitor's last look at {store.capitalize()} took.",
-        value=watch.took_seconds,
-    )
 
 
 def _jobs(view: DatabaseView) -> Iterator[Metric]:
@@ -95,13 +99,57 @@ def _backlogs(view: DatabaseView) -> Iterator[Metric]:
     yield oldest
 
 
-def _workers(view: DatabaseView) -> Iterator[Metric]:
+def _workers(census: Census) -> Iterator[Metric]:
     workers = GaugeMetricFamily(
         "wavemill_workers", "Workers that are heard of, and that are not though they never left.", labels=["state"]
     )
-    workers.add_metric(["alive"], view.workers.alive)
-    workers.add_metric(["silent"], view.workers.silent)
+    workers.add_metric(["alive"], census.alive.workers)
+    workers.add_metric(["silent"], census.silent)
     yield workers
+    yield GaugeMetricFamily(
+        "wavemill_workers_busy", "Workers that are alive and run at least one job.", value=census.busy.workers
+    )
+    yield GaugeMetricFamily(
+        "wavemill_workers_slots",
+        "Children of all workers that are alive; each runs one job.",
+        value=census.alive.slots,
+    )
+    yield GaugeMetricFamily("wavemill_workers_slots_busy", "Children of these that run a job.", value=census.busy.slots)
+    readers = GaugeMetricFamily("wavemill_queue_workers", "Workers alive that serve a queue.", labels=["queue"])
+    slots = GaugeMetricFamily("wavemill_queue_slots", "Children of the workers that serve a queue.", labels=["queue"])
+    for queue in QUEUES:
+        crew = census.by_queue.get(queue, Crew())
+        readers.add_metric([queue], crew.workers)
+        slots.add_metric([queue], crew.slots)
+    yield readers
+    yield slots
+
+
+def _tallies(view: DatabaseView) -> Iterator[Metric]:
+    totals = {(tally.name, tally.label): tally.total for tally in view.tallies}
+    lost = CounterMetricFamily("wavemill_attempts_lost", "Attempts whose worker died or fell silent.", labels=["queue"])
+    poisoned = CounterMetricFamily(
+        "wavemill_jobs_poisoned", "Times that a job has failed since each worker on it died.", labels=["queue"]
+    )
+    present = GaugeMetricFamily(
+        "wavemill_poisoned_jobs",
+        "Jobs there now that have failed since each worker on them died.",
+        labels=["queue"],
+    )
+    for queue in QUEUES:
+        lost.add_metric([queue], totals.get((ATTEMPTS_LOST, queue), 0))
+        poisoned.add_metric([queue], totals.get((JOBS_POISONED, queue), 0))
+        present.add_metric([queue], view.poisoned.get(queue, 0))
+    yield lost
+    yield poisoned
+    yield present
+    actions = CounterMetricFamily(
+        "wavemill_reconciler_actions", "Things put right, by the kind of duty, by all monitors ever.", labels=["kind"]
+    )
+    for (name, label), total in sorted(totals.items()):
+        if name == RECONCILER_ACTIONS:
+            actions.add_metric([label], total)
+    yield actions
 
 
 def _messages(view: RedisView) -> Iterator[Metric]:

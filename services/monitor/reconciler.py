@@ -4,16 +4,19 @@ import asyncio
 import os
 import socket
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from uuid import uuid4
 
+import prometheus_client
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Gauge
 
 from services.monitor.duties import Duty
 from services.monitor.reasons import in_a_line
 from shared.store.leadership import Leadership
+from shared.store.tallies import RECONCILER_ACTIONS, Tallies
 
 log = structlog.get_logger()
 
@@ -32,13 +35,7 @@ class ReconcilerMetrics:
     """What the reconciler says of itself."""
 
     def __init__(self, registry: CollectorRegistry, duties: Sequence[Duty]) -> None:
-        self.actions = Counter(
-            "wavemill_reconciler_actions",
-            "Things put right, by the kind of duty.",
-            ["kind"],
-            registry=registry,
-        )
-        self.failures = Counter(
+        self.failures = prometheus_client.Counter(
             "wavemill_reconciler_failures", "Turns of a duty that failed.", ["kind"], registry=registry
         )
         self.last_run = Gauge(
@@ -51,7 +48,6 @@ class ReconcilerMetrics:
         )
         for duty in duties:
             # A series that is there from the beginning: an increase from nothing to 1 is none to Prometheus.
-            self.actions.labels(duty.kind)
             self.failures.labels(duty.kind)
 
 
@@ -62,6 +58,7 @@ class Reconciler:
         self,
         leadership: Leadership,
         duties: Sequence[Duty],
+        tallies: Tallies,
         metrics: ReconcilerMetrics,
         *,
         interval_seconds: float,
@@ -69,6 +66,10 @@ class Reconciler:
     ) -> None:
         self._leadership = leadership
         self._duties = duties
+        self._tallies = tallies
+        # What was done and is not on record yet. Each duty is put on record at 0 first: an increase from nothing to 1
+        # is none to Prometheus.
+        self._uncounted = Counter({duty.kind: 0 for duty in duties})
         self._metrics = metrics
         self._interval_seconds = interval_seconds
         self._leadership_seconds = leadership_seconds
@@ -99,6 +100,7 @@ class Reconciler:
             if not await self._keep_leading():
                 return False
             more |= await self._perform(duty)
+            await self._put_on_record()
         self._metrics.last_run.set_to_current_time()
         return more
 
@@ -127,8 +129,22 @@ class Reconciler:
             self._metrics.failures.labels(duty.kind).inc()
             log.warning("duty failed", kind=duty.kind, reason=in_a_line(error))
             return False
-        self._metrics.actions.labels(duty.kind).inc(outcome.done)
+        if outcome.done:
+            self._uncounted[duty.kind] += outcome.done
         return outcome.more
+
+    async def _put_on_record(self) -> None:
+        """In the database, where the counts outlive this monitor, and where every monitor sees them."""
+        if not self._uncounted:
+            return
+        try:
+            async with asyncio.timeout(_DUTY_SECONDS):
+                await self._tallies.add(RECONCILER_ACTIONS, self._uncounted)
+        except Exception as error:
+            # They are not lost: the next turn tries again.
+            log.warning("actions not put on record", reason=in_a_line(error))
+        else:
+            self._uncounted.clear()
 
     async def _resign(self) -> None:
         if not self.leads:

@@ -8,16 +8,26 @@ view of it, rather than an old one.
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 import structlog
+from redis.asyncio import Redis
 
 from services.monitor.messages import Messages
 from services.monitor.reasons import in_a_line
+from services.monitor.redis_health import RedisHealth, redis_health
+from services.monitor.retention_times import keep_seconds
+from shared.blobs import BlobMissing, Blobs, Room
+from shared.settings import Settings
 from shared.store.backlog import Backlog, QueueBacklog
+from shared.store.database import Database
 from shared.store.finished import Finished, FinishedCount
+from shared.store.footprint import Connections, Footprint
 from shared.store.records import JobCount
+from shared.store.retention import Retention
+from shared.store.tallies import Tallies, Tally
 from shared.store.workers import Census, Workers
 
 log = structlog.get_logger()
@@ -26,6 +36,7 @@ _PAUSE_SECONDS = 2.0
 # A look that takes long is taken less often: a tenth of the time at most.
 _REST = 10.0
 _LOOK_SECONDS = 5.0
+_PROBE = "monitor-probe"
 
 View = TypeVar("View")
 
@@ -33,9 +44,12 @@ View = TypeVar("View")
 class Watch(Generic[View]):
     """Takes a look at a store again and again."""
 
-    def __init__(self, store: str, look: Callable[[], Awaitable[View]]) -> None:
+    def __init__(
+        self, store: str, look: Callable[[], Awaitable[View]], *, pause_seconds: float = _PAUSE_SECONDS
+    ) -> None:
         self._store = store
         self._look = look
+        self._pause_seconds = pause_seconds
         self.is_up: bool | None = None
         """Whether the store answered; None before the first look has ended."""
         self.view: View | None = None
@@ -48,7 +62,7 @@ class Watch(Generic[View]):
         while True:
             await self.look()
             rest = _REST * self.took_seconds if self.is_up else 0.0
-            await asyncio.sleep(max(_PAUSE_SECONDS, rest))
+            await asyncio.sleep(max(self._pause_seconds, rest))
 
     async def look(self) -> None:
         """Take one look."""
@@ -69,58 +83,95 @@ class Watch(Generic[View]):
 
 @dataclass(frozen=True, slots=True)
 class DatabaseView:
-    """The jobs and the workers, as the database has them."""
+    """The jobs and the workers as the database has them, and the database itself."""
 
     queues: Mapping[str, QueueBacklog]
     not_waiting: Sequence[JobCount]
     finished: Sequence[FinishedCount]
+    poisoned: Mapping[str, int]
     expired_leases: int
     workers: Census
+    tallies: Sequence[Tally]
+    size_bytes: int
+    rows: Mapping[str, int]
+    connections: Connections | None
+    retention_backlog: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
 class RedisView:
-    """The messages, by queue, as Redis has them."""
+    """The messages, by queue, as Redis has them, and Redis itself."""
 
     depths: Mapping[str, int]
     unacknowledged: Mapping[str, int]
+    health: RedisHealth
+
+
+@dataclass(frozen=True, slots=True)
+class BlobView:
+    """The blob store."""
+
+    room: Room | None
 
 
 class DatabaseLook:
     """Looks at the database."""
 
-    def __init__(
-        self,
-        backlog: Backlog,
-        finished: Finished,
-        workers: Workers,
-        *,
-        grace_seconds: float,
-        silent_after_seconds: float,
-    ) -> None:
-        self._backlog = backlog
-        self._finished = finished
-        self._workers = workers
-        self._grace_seconds = grace_seconds
-        self._silent_after_seconds = silent_after_seconds
+    def __init__(self, database: Database, settings: Settings) -> None:
+        self._settings = settings
+        self._backlog = Backlog(database)
+        self._finished = Finished(database)
+        self._workers = Workers(database)
+        self._tallies = Tallies(database)
+        self._footprint = Footprint(database)
+        self._retention = Retention(database)
 
     async def __call__(self) -> DatabaseView:
         """One look."""
+        settings = self._settings
         return DatabaseView(
-            queues=await self._backlog.queues(grace_seconds=self._grace_seconds),
+            queues=await self._backlog.queues(grace_seconds=settings.undispatched_grace_seconds),
             not_waiting=await self._backlog.not_waiting(),
             finished=await self._finished.totals(),
+            poisoned=await self._backlog.poisoned(),
             expired_leases=await self._backlog.expired_lease_count(),
-            workers=await self._workers.census(silent_after_seconds=self._silent_after_seconds),
+            # As for a job's lease: so long may a worker be silent.
+            workers=await self._workers.census(silent_after_seconds=settings.lease_seconds),
+            tallies=await self._tallies.all(),
+            size_bytes=await self._footprint.size_bytes(),
+            rows=await self._footprint.rows(),
+            connections=await self._footprint.connections(),
+            retention_backlog=await self._retention.backlog_seconds(
+                keep_artifacts_seconds=keep_seconds(settings.keep_artifacts_days),
+                keep_jobs_seconds=keep_seconds(settings.keep_jobs_days),
+            ),
         )
 
 
 class RedisLook:
     """Looks at Redis."""
 
-    def __init__(self, messages: Messages) -> None:
-        self._messages = messages
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._messages = Messages(redis)
 
     async def __call__(self) -> RedisView:
         """One look."""
-        return RedisView(depths=await self._messages.depths(), unacknowledged=await self._messages.unacknowledged())
+        return RedisView(
+            depths=await self._messages.depths(),
+            unacknowledged=await self._messages.unacknowledged(),
+            health=await redis_health(self._redis),
+        )
+
+
+class BlobLook:
+    """Looks at the blob store."""
+
+    def __init__(self, blobs: Blobs) -> None:
+        self._blobs = blobs
+
+    async def __call__(self) -> BlobView:
+        """One look: at a file that is not there, and at the disk."""
+        with suppress(BlobMissing):
+            await self._blobs.size(_PROBE)
+        return BlobView(await self._blobs.room())

@@ -7,6 +7,7 @@ from kombu.transport import TRANSPORT_ALIASES
 
 from services.worker import child, presence, shutdown
 from services.worker.attempt import Engine
+from services.worker.metrics.exposition import MetricsStep
 from services.worker.transport import LastingTransport
 from shared.broker import RUN_JOB, make_app
 from shared.settings import Settings
@@ -17,6 +18,7 @@ def make_worker(settings: Settings, engine: Engine) -> Celery:
     """The app of a worker whose children do their jobs with an engine. One for each process."""
     app = make_app(settings)
     app.steps["worker"].add(presence.PresenceStep)
+    app.steps["worker"].add(MetricsStep)
     # Under the name of the one that it replaces: Celery and kombu show it, and ask for it.
     TRANSPORT_ALIASES["redis"] = f"{LastingTransport.__module__}:{LastingTransport.__name__}"
 

@@ -1,7 +1,6 @@
 """One attempt at a job: claim, fetch, run the engine, store the artifacts, finish."""
 
 import asyncio
-import resource
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +17,7 @@ from services.worker.ending import Ending, patiently
 from services.worker.heartbeat import Heartbeat, Progress
 from services.worker.interruption import Interruption, Reason, Signals
 from services.worker.materials import Materials
+from services.worker.metrics.attempts import AttemptMetrics, Meter, Outcome, Step, outcome_of
 from services.worker.scratch import Scratch
 from shared.events import EventPublisher
 from shared.schema.events import JobEvent
@@ -26,7 +26,7 @@ from shared.settings import Settings
 from shared.store.jobs import Jobs
 from shared.store.records import Claim, LeaseLost, Usage
 from shared.telemetry import logs
-from shared.telemetry.tracing import span
+from shared.telemetry.tracing import current_traceparent, link, past_span, span
 
 log = structlog.get_logger()
 
@@ -52,23 +52,6 @@ class Engine(Protocol):
         """Do the operations on the source, and write the artifacts into the output folder."""
 
 
-class Meter:
-    """What the attempt costs, from its start on."""
-
-    def __init__(self) -> None:
-        self._cpu_before = _cpu_seconds()
-        self.audio_seconds: float | None = None
-
-    def usage(self) -> Usage:
-        """The cost up to now."""
-        return Usage(audio_seconds=self.audio_seconds, cpu_seconds=_cpu_seconds() - self._cpu_before)
-
-
-def _cpu_seconds() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
-
-
 class AttemptRunner:
     """Runs attempts, one at a time."""
 
@@ -82,6 +65,7 @@ class AttemptRunner:
         scratch: Scratch,
         events: EventPublisher,
         ending: Ending,
+        metrics: AttemptMetrics,
     ) -> None:
         self._engine = engine
         self._settings = settings
@@ -90,8 +74,9 @@ class AttemptRunner:
         self._scratch = scratch
         self._events = events
         self._ending = ending
+        self._metrics = metrics
         self._signals = Signals(soft_time_limit_seconds=settings.task_soft_time_limit_seconds)
-        self._heartbeat = Heartbeat(jobs=jobs, events=events, settings=settings)
+        self._heartbeat = Heartbeat(jobs=jobs, events=events, settings=settings, metrics=metrics)
         self._limits = Limits(
             decoded_samples=settings.max_decoded_samples,
             channels=settings.max_channels,
@@ -100,59 +85,74 @@ class AttemptRunner:
 
     async def run(self, job_id: UUID, *, traceparent: str | None) -> str:
         """Run one attempt, and say what became of it: a status, or why nothing was done."""
-        with logs.bind(job_id=str(job_id)), span("job", traceparent=traceparent, kind=SpanKind.CONSUMER):
-            with span("claim"):
+        with logs.bind(job_id=str(job_id)), span("job", traceparent=traceparent, kind=SpanKind.CONSUMER) as job_span:
+            here = current_traceparent()
+            with span("claim"), self._metrics.timed(Step.CLAIM):
                 claim = await patiently(
                     lambda: self._jobs.claim(
-                        job_id, worker=identity.process_name(), lease_seconds=self._settings.lease_seconds
+                        job_id,
+                        worker=identity.process_name(),
+                        lease_seconds=self._settings.lease_seconds,
+                        traceparent=here,
                     )
                 )
             if claim is None:
                 # The message came twice, or late, or the job has ended.
                 log.info("message ignored")
+                self._metrics.ignored()
                 return IGNORED
+            if claim.first_traceparent is not None:
+                link(job_span, claim.first_traceparent)
             with logs.bind(attempt=claim.lease.attempt):
                 return await self._run(claim)
 
     async def _run(self, claim: Claim) -> str:
-        interruption = Interruption()
+        self._metrics.claimed(claim)
+        interruption, meter = Interruption(), Meter()
         try:
             with self._signals.interrupting(interruption):
-                event = await self._work(claim, interruption)
+                event = await self._work(claim, interruption, meter)
         except LeaseLost:
             log.warning("lease lost; nothing was written")
+            self._metrics.ended(claim, Outcome.LEASE_LOST, meter)
             return LEASE_LOST
+        shuts_down = interruption.reason is Reason.SHUTDOWN
+        self._metrics.ended(claim, outcome_of(event.status, shuts_down=shuts_down), meter)
         await self._events.publish(event)
         log.info("attempt ended", status=event.status, error_code=event.error_code)
-        if interruption.reason is Reason.SHUTDOWN:
+        if shuts_down:
             # The job is in other hands; this process is to end.
             raise SystemExit(0)
         return event.status
 
-    async def _work(self, claim: Claim, interruption: Interruption) -> JobEvent:
-        meter, progress = Meter(), Progress()
+    async def _work(self, claim: Claim, interruption: Interruption, meter: Meter) -> JobEvent:
+        progress = Progress()
         async with self._heartbeat.beating(claim, progress, interruption):
             try:
                 async with self._scratch.folder() as scratch:
-                    report = await self._process(claim, scratch, progress, interruption)
+                    report = await self._process(claim, scratch, progress, interruption, meter)
                     meter.audio_seconds = report.audio_seconds
-                    with span("store artifacts"):
+                    with span("store artifacts"), self._metrics.timed(Step.STORE):
                         made = await self._materials.store(claim.lease, report.artifacts)
+                    meter.output_bytes = sum(artifact.size_bytes for artifact in made)
                     results = {name: result.model_dump(mode="json") for name, result in report.results.items()}
-                    with span("finish"):
-                        return await self._ending.success(claim, results=results, made=made, usage=meter.usage())
+                    with span("finish"), self._metrics.timed(Step.FINISH):
+                        return await self._ending.success(claim, results=results, made=made, usage=_usage(meter))
             except LeaseLost:
                 raise
             except Cancelled:
-                return await self._ending.interrupted(claim, interruption, meter.usage())
+                return await self._ending.interrupted(claim, interruption, _usage(meter))
             except Exception as error:
-                return await self._ending.failure(claim, error, meter.usage())
+                return await self._ending.failure(claim, error, _usage(meter))
 
-    async def _process(self, claim: Claim, scratch: Path, progress: Progress, interruption: Interruption) -> Report:
-        with span("fetch blob"):
+    async def _process(
+        self, claim: Claim, scratch: Path, progress: Progress, interruption: Interruption, meter: Meter
+    ) -> Report:
+        with span("fetch blob"), self._metrics.timed(Step.FETCH):
             source = await self._materials.fetch(claim, scratch)
-        with span("process"):
-            return await asyncio.to_thread(
+        meter.input_bytes = source.stat().st_size
+        with span("process"), self._metrics.timed(Step.PROCESS):
+            report = await asyncio.to_thread(
                 self._engine,
                 source,
                 claim.spec.operations,
@@ -162,3 +162,15 @@ class AttemptRunner:
                 is_cancelled=interruption.is_set,
                 source_name=claim.input_filename,
             )
+            for timing in report.timings:
+                past_span(
+                    timing.step,
+                    began_ns=timing.began_ns,
+                    ended_ns=timing.ended_ns,
+                    attributes={"wavemill.busy_seconds": timing.busy_seconds},
+                )
+            return report
+
+
+def _usage(meter: Meter) -> Usage:
+    return Usage(audio_seconds=meter.audio_seconds, cpu_seconds=meter.cpu_seconds)

@@ -13,6 +13,7 @@ from services.worker import address_space
 from services.worker.attempt import AttemptRunner, Engine
 from services.worker.ending import Ending
 from services.worker.materials import Materials
+from services.worker.metrics.sharing import ChildMetrics
 from services.worker.scratch import Scratch
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
@@ -34,6 +35,8 @@ class Child:
         self._redis = connect(settings)
         self._scratch = Scratch(settings.scratch_dir)
         self._publisher = Publisher(make_app(settings))
+        self._metrics = ChildMetrics(settings)
+        metrics = self._metrics.attempts
         jobs = Jobs(self._database)
         self._attempts = AttemptRunner(
             engine,
@@ -42,7 +45,8 @@ class Child:
             materials=Materials(Blobs.from_settings(settings)),
             scratch=self._scratch,
             events=EventPublisher(self._redis),
-            ending=Ending(jobs=jobs, publisher=self._publisher, settings=settings),
+            ending=Ending(jobs=jobs, publisher=self._publisher, settings=settings, metrics=metrics),
+            metrics=metrics,
         )
 
     def run(self, job_id: str, *, traceparent: str | None) -> str:
@@ -52,6 +56,8 @@ class Child:
 
     def close(self) -> None:
         """Close every connection."""
+        # First: whatever becomes of the connections, this child ends in order.
+        self._metrics.close()
         self._runner.run(self._close())
         self._runner.close()
         self._publisher.close()

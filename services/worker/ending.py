@@ -8,6 +8,7 @@ from tenacity import AsyncRetrying, retry_if_exception, stop_after_delay, wait_r
 
 from services.worker.failures import TIME_LIMIT, Failure, backoff_seconds, classify
 from services.worker.interruption import Interruption, Reason
+from services.worker.metrics.attempts import AttemptMetrics
 from shared.broker import JobMessage, Publisher
 from shared.schema.events import JobEvent
 from shared.schema.jobs import JobStatus
@@ -49,8 +50,9 @@ async def patiently(call: Callable[[], Awaitable[Answer]]) -> Answer:
 class Ending:
     """Ends attempts. Each method gives the event to publish, or raises LeaseLost, having written nothing."""
 
-    def __init__(self, *, jobs: Jobs, publisher: Publisher, settings: Settings) -> None:
+    def __init__(self, *, jobs: Jobs, publisher: Publisher, settings: Settings, metrics: AttemptMetrics) -> None:
         self._jobs = jobs
+        self._metrics = metrics
         self._publisher = publisher
         self._settings = settings
 
@@ -82,16 +84,20 @@ class Ending:
             message = f"{failure.message} It was tried {claim.attempts_spent} times."
             return await self._fail(claim, Failure(failure.code, message), usage)
         delay = backoff_seconds(claim.attempts_spent, self._settings)
-        return await patiently(
+        event = await patiently(
             lambda: self._jobs.retry(
                 claim.lease, code=failure.code, message=failure.message, delay_seconds=delay, usage=usage
             )
         )
+        self._metrics.retried(failure.code)
+        return event
 
     async def _fail(self, claim: Claim, failure: Failure, usage: Usage) -> JobEvent:
-        return await patiently(
+        event = await patiently(
             lambda: self._jobs.fail(claim.lease, code=failure.code, message=failure.message, usage=usage)
         )
+        self._metrics.failed(failure.code)
+        return event
 
     async def _hand_back(self, claim: Claim, usage: Usage) -> JobEvent:
         event = await self._jobs.hand_back(claim.lease, usage=usage)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from services.worker.audio.errors import AudioError
+from services.worker.audio.errors import AudioError, Cancelled
 from shared.blobs import BlobMissing, BlobStoreUnavailable
 from shared.settings import Settings
 from shared.store.errors import DATABASE_ERRORS, is_unavailable
@@ -50,6 +50,17 @@ _TABLE: tuple[tuple[type[BaseException], Failure], ...] = (
     (OSError, _ENVIRONMENT),
     (MemoryError, _MEMORY),
 )
+
+
+def _audio_codes(kind: type[AudioError]) -> set[str]:
+    return {kind.code}.union(*(_audio_codes(narrower) for narrower in kind.__subclasses__()))
+
+
+TRANSIENT_CODES = frozenset(failure.code for _, failure in _TABLE if failure.is_transient)
+CODES = (
+    frozenset(failure.code for _, failure in _TABLE) | _audio_codes(AudioError) | {TIME_LIMIT.code, _INTERNAL.code}
+) - {Cancelled.code}
+"""Every code that a job can fail with, but for that of a lost worker."""
 
 
 def classify(error: BaseException) -> Failure:

@@ -8,6 +8,7 @@ import structlog
 
 from services.worker.failures import classify
 from services.worker.interruption import Interruption, Reason
+from services.worker.metrics.attempts import AttemptMetrics, Step
 from shared.cancellation import cancel
 from shared.events import EventPublisher
 from shared.schema.events import JobEvent
@@ -37,8 +38,9 @@ class Progress:
 class Heartbeat:
     """The heartbeat of one attempt."""
 
-    def __init__(self, *, jobs: Jobs, events: EventPublisher, settings: Settings) -> None:
+    def __init__(self, *, jobs: Jobs, events: EventPublisher, settings: Settings, metrics: AttemptMetrics) -> None:
         self._jobs = jobs
+        self._metrics = metrics
         self._events = events
         self._settings = settings
 
@@ -65,10 +67,12 @@ class Heartbeat:
 
     async def _renew(self, claim: Claim, progress: Progress, interruption: Interruption) -> None:
         while True:
+            self._metrics.used_cpu()
             try:
-                cancel_requested = await self._jobs.heartbeat(
-                    claim.lease, progress=progress.fraction, lease_seconds=self._settings.lease_seconds
-                )
+                with self._metrics.timed(Step.HEARTBEAT):
+                    cancel_requested = await self._jobs.heartbeat(
+                        claim.lease, progress=progress.fraction, lease_seconds=self._settings.lease_seconds
+                    )
             except LeaseLost:
                 interruption.set(Reason.LEASE_LOST)
                 return

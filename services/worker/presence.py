@@ -12,6 +12,7 @@ from typing import Any
 
 import structlog
 from celery import bootsteps
+from celery.worker import state
 
 from services.worker import identity
 from services.worker.consumption import Consumption
@@ -124,6 +125,7 @@ class Presence:
                             name=self._name,
                             queues=self._consumption.queues,
                             concurrency=self._concurrency,
+                            busy=len(state.active_requests),
                             processes=identity.family_names(),
                         )
                     await self._hear_operators(workers, pauses)

@@ -10,7 +10,7 @@ from sqlalchemy import case, func, select, tuple_
 from shared.schema.jobs import JobStatus
 from shared.store.database import Database
 from shared.store.records import Holder, JobCount, Lease
-from shared.store.tables import is_delayed, is_paused, is_running, is_waiting, jobs, queue_pauses
+from shared.store.tables import is_delayed, is_paused, is_poisoned, is_running, is_waiting, jobs, queue_pauses
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,12 @@ class Backlog:
         )
         async with self._database.read() as connection:
             return [Lease(row.id, row.attempt, row.lease_token) for row in await connection.execute(query)]
+
+    async def poisoned(self) -> Mapping[str, int]:
+        """How many jobs there are, by queue, that have failed since each worker on them died."""
+        query = select(jobs.c.queue, func.count().label("jobs")).where(is_poisoned).group_by(jobs.c.queue)
+        async with self._database.read() as connection:
+            return {row.queue: row.jobs for row in await connection.execute(query)}
 
     async def expired_lease_count(self) -> int:
         """How many leases have run out and are not given up yet."""

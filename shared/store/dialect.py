@@ -10,18 +10,24 @@ from sqlalchemy import (
     BigInteger,
     ColumnElement,
     Connection,
+    Executable,
+    Float,
     FromClause,
     Insert,
     Interval,
     Select,
     Table,
+    Text,
     Update,
     UpdateBase,
+    column,
     event,
     func,
     literal,
     literal_column,
     select,
+    table,
+    text,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DisconnectionError
@@ -82,8 +88,7 @@ def change_steps(
             # For this transaction, which is this statement.
             answered = answered.add_columns(func.set_config("synchronous_commit", "off", True).label("waits"))
         return (answered,)
-    table = change.table
-    changed = select(table).where(which).cte("changed")
+    changed = select(change.table).where(which).cte("changed")
     return (change, *(make(changed) for make in also), answer(changed))
 
 
@@ -100,6 +105,32 @@ async def lock_digest(connection: AsyncConnection, sha256: str, *, shared: bool 
     lock = func.pg_advisory_xact_lock_shared if shared else func.pg_advisory_xact_lock
     key = int.from_bytes(bytes.fromhex(sha256)[:8], signed=True)
     await connection.execute(select(lock(literal(key, BigInteger))))
+
+
+def database_size(dialect: str) -> Executable:
+    """Bytes of the whole database."""
+    if dialect == "postgresql":
+        return select(func.pg_database_size(func.current_database()))
+    return text("SELECT page_count * page_size FROM pragma_page_count, pragma_page_size")
+
+
+def row_estimates(dialect: str, tables: Sequence[str]) -> Executable | None:
+    """Name and number of rows of each table, as the planner has them; None where only counting would tell."""
+    if dialect != "postgresql":
+        return None
+    known = table("pg_class", column("relname", Text), column("reltuples", Float), column("relnamespace"))
+    here = select(literal_column("current_schema()::regnamespace")).scalar_subquery()
+    return select(known.c.relname, known.c.reltuples).where(known.c.relnamespace == here, known.c.relname.in_(tables))
+
+
+def connection_use(dialect: str) -> Executable | None:
+    """How many connections the server has, and how many it takes; None without a server."""
+    if dialect != "postgresql":
+        return None
+    return text(
+        "SELECT count(*), current_setting('max_connections')::int FROM pg_stat_activity "
+        "WHERE backend_type = 'client backend'"
+    )
 
 
 def create_engine(settings: Settings) -> AsyncEngine:

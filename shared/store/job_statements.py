@@ -36,6 +36,7 @@ from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.dialect import change_steps
 from shared.store.tables import Json, attempts, is_kept, is_paused, jobs, uploads
+from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, count_of
 
 WORKER_LOST = "worker_lost"
 _POISONED = (
@@ -54,7 +55,15 @@ EVENT = (
 )
 # Where its message belongs, beside what its event says.
 REQUEUE = (*EVENT, jobs.c.queue, jobs.c.traceparent)
-_CLAIM = (*REQUEUE, jobs.c.spec, jobs.c.upload_id, jobs.c.attempts_spent, jobs.c.max_attempts)
+_CLAIM = (
+    *REQUEUE,
+    jobs.c.spec,
+    jobs.c.upload_id,
+    jobs.c.attempts_spent,
+    jobs.c.max_attempts,
+    jobs.c.created_at,
+    jobs.c.started_at,
+)
 _UNLEASED: Mapping[str, Any] = {"lease_token": None, "lease_expires_at": None, "worker": None}
 
 
@@ -157,11 +166,19 @@ class JobStatements:
         )
 
         def open_attempt(changed: FromClause) -> Insert:
-            opened = select(changed.c.id, changed.c.attempt, worker, self._now)
-            return insert(attempts).from_select(["job_id", "number", "worker", "started_at"], opened)
+            opened = select(changed.c.id, changed.c.attempt, worker, self._now, _given("traceparent", Text))
+            return insert(attempts).from_select(["job_id", "number", "worker", "started_at", "traceparent"], opened)
 
         def with_its_upload(changed: FromClause) -> Select[Any]:
-            columns = (*_of(changed, _CLAIM), uploads.c.sha256, uploads.c.filename)
+            first = select(attempts.c.traceparent).where(
+                attempts.c.job_id == changed.c.id, attempts.c.number == 1, changed.c.attempt > 1
+            )
+            columns = (
+                *_of(changed, _CLAIM),
+                uploads.c.sha256,
+                uploads.c.filename,
+                first.scalar_subquery().label("first_traceparent"),
+            )
             return select(*columns).join(uploads, uploads.c.id == changed.c.upload_id)
 
         # One that is forgotten leaves the job queued, and a lease that holds nothing: it is done again, and once.
@@ -209,12 +226,17 @@ class JobStatements:
                 finished_at=case((jobs.c.cancel_requested | spent, self._now), else_=None),
                 dispatched_at=self._now,
             )
-            .returning(*REQUEUE)
+            .returning(*REQUEUE, jobs.c.poisoned)
         )
+        dialect = self._database.dialect_name
         said = literal("The worker died, or could not be heard of any more.")
         return self._change(
             lost,
-            also=[self._closing(AttemptOutcome.LOST, literal(WORKER_LOST), said)],
+            also=[
+                self._closing(AttemptOutcome.LOST, literal(WORKER_LOST), said),
+                lambda changed: count_of(dialect, ATTEMPTS_LOST, changed.c.queue, changed),
+                lambda changed: count_of(dialect, JOBS_POISONED, changed.c.queue, changed, when=changed.c.poisoned),
+            ],
             answer=lambda changed: select(*_of(changed, REQUEUE)),
         )
 

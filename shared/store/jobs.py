@@ -78,13 +78,21 @@ class Jobs:
             event=_event(made),
         )
 
-    async def claim(self, job_id: UUID, *, worker: str, lease_seconds: float) -> Claim | None:
+    async def claim(
+        self, job_id: UUID, *, worker: str, lease_seconds: float, traceparent: str | None = None
+    ) -> Claim | None:
         """Queued -> running, under a new lease and attempt; None when the job is not there to be claimed.
 
         A job of a paused queue is not: it stays queued, and is published again when the queue is resumed.
         """
         token = uuid4()
-        given = {"given_job": job_id, "given_token": token, "given_worker": worker, "given_lease": lease_seconds}
+        given = {
+            "given_job": job_id,
+            "given_token": token,
+            "given_worker": worker,
+            "given_lease": lease_seconds,
+            "given_traceparent": traceparent,
+        }
         row = await self._statements.claim.apply(given)
         if row is None:
             return None
@@ -97,6 +105,8 @@ class Jobs:
             input_filename=row.filename,
             attempts_spent=row.attempts_spent,
             max_attempts=row.max_attempts,
+            first_traceparent=row.first_traceparent,
+            waited_seconds=(row.started_at - row.created_at).total_seconds() if row.attempt == 1 else None,
             event=_event(row),
         )
 

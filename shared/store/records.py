@@ -43,6 +43,8 @@ class Claim:
     input_filename: str | None
     attempts_spent: int
     max_attempts: int
+    first_traceparent: str | None  # of the job's first attempt, if this is not the one
+    waited_seconds: float | None  # from the creation to this claim, if it is the first one
     event: JobEvent
 
 

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, delete, func, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.store.database import Database
@@ -199,6 +199,33 @@ class Retention:
         async with self._database.write() as connection:
             await lock_digest(connection, sha256)
             yield await _is_named(connection, sha256)
+
+    async def backlog_seconds(self, *, keep_artifacts_seconds: float, keep_jobs_seconds: float) -> Mapping[str, float]:
+        """How much longer than meant the oldest of each kind of things has been kept; 0 where all is in time.
+
+        By the kinds of the monitor's duties. Each is one look at the beginning of an index: of artifacts the ones of
+        the job that was created first, of inputs those that have expired already.
+        """
+        first_artifact = select(artifacts.c.job_id).order_by(artifacts.c.job_id).limit(1).scalar_subquery()
+        oldest: dict[str, tuple[ColumnElement[datetime | None], float]] = {
+            "expired_artifacts": (
+                select(jobs.c.finished_at).where(jobs.c.id == first_artifact).scalar_subquery(),
+                keep_artifacts_seconds,
+            ),
+            "forgotten_jobs": (
+                select(func.min(jobs.c.finished_at)).where(has_finished).scalar_subquery(),
+                keep_jobs_seconds,
+            ),
+            "expired_inputs": (
+                select(func.min(uploads.c.expired_at)).where(is_expired).scalar_subquery(),
+                SETTLED_SECONDS,
+            ),
+        }
+        query = select(self._database.now().label("now"), *(since.label(kind) for kind, (since, _) in oldest.items()))
+        async with self._database.read() as connection:
+            row = (await connection.execute(query)).mappings().one()
+        ages = {kind: (row["now"] - row[kind]).total_seconds() if row[kind] else 0.0 for kind in oldest}
+        return {kind: max(0.0, ages[kind] - keep) for kind, (_, keep) in oldest.items()}
 
     async def named_inputs(self, digests: Collection[str]) -> set[str]:
         """Those of the digests that an upload names."""

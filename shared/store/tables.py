@@ -21,6 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
     Uuid,
     literal,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -127,6 +128,8 @@ is_failed = jobs.c.status == literal("failed", literal_execute=True)
 # Its message should be with a worker or on its way; the other queued jobs wait for their time.
 is_waiting = is_queued & jobs.c.not_before.is_(None)
 is_delayed = is_queued & jobs.c.not_before.is_not(None)
+# As text: SQLAlchemy says `poisoned = 1` to SQLite, which would not find the index by that.
+is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 has_finished = jobs.c.finished_at.is_not(None)
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
@@ -150,6 +153,7 @@ _partial_index(
 )
 _partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
 _partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
+_partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
 _partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
 # For the operator: the latest failures, and those of a kind.
 _partial_index("ix_jobs_failed", jobs.c.finished_at, jobs.c.id, where=is_failed)
@@ -163,6 +167,8 @@ attempts = Table(
     Column("job_id", ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True),
     Column("number", Integer, primary_key=True),
     Column("worker", Text, nullable=False),
+    # Its span, which those of later attempts link to the first one's.
+    Column("traceparent", Text),
     Column("started_at", UtcDateTime, nullable=False),
     Column("ended_at", UtcDateTime),
     Column("outcome", Text),
@@ -204,6 +210,8 @@ workers = Table(
     Column("concurrency", Integer, nullable=False),
     # The names under which its processes hold leases.
     Column("processes", Json, nullable=False),
+    # How many of its children run a job.
+    Column("busy", Integer, nullable=False),
     Column("started_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False, index=True),
     # From then on it is to take no new jobs.
@@ -250,4 +258,13 @@ finished_watermark = Table(
     Column("id", Integer, primary_key=True, autoincrement=False),
     Column("counted_until", UtcDateTime, nullable=False),
     CheckConstraint("id = 1", name="one_row"),
+)
+
+# How often a thing has happened that happens seldom, by a label of its own (shared/store/tallies.py).
+tallies = Table(
+    "tallies",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("label", Text, primary_key=True),
+    Column("total", BigInteger, nullable=False),
 )

@@ -1,10 +1,10 @@
 """The workers that live, as they say themselves."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Update, delete, func, select, update
+from sqlalchemy import Update, delete, select, update
 
 from shared.store.database import Database
 from shared.store.dialect import upsert
@@ -18,6 +18,7 @@ class WorkerRow:
     name: str
     queues: tuple[str, ...]
     concurrency: int
+    busy: int  # how many of its children run a job
     processes: tuple[str, ...]  # as they name themselves in their leases
     started_at: datetime
     seen_at: datetime
@@ -25,11 +26,21 @@ class WorkerRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Crew:
+    """The workers that are alive, of one queue or of all; each child of one is a slot for a job."""
+
+    workers: int = 0
+    slots: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Census:
     """How many workers there are."""
 
-    alive: int
+    alive: Crew
     silent: int
+    busy: Crew  # of those that are alive, the ones that run a job, and how many they run
+    by_queue: Mapping[str, Crew]
 
 
 class Workers:
@@ -38,10 +49,18 @@ class Workers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def beat(self, *, name: str, queues: Sequence[str], concurrency: int, processes: Sequence[str]) -> None:
-        """Say that a worker lives."""
+    async def beat(
+        self, *, name: str, queues: Sequence[str], concurrency: int, busy: int, processes: Sequence[str]
+    ) -> None:
+        """Say that a worker lives, how many of its children run a job, and how its processes name themselves."""
         now = self._database.now()
-        row = {"queues": list(queues), "concurrency": concurrency, "processes": list(processes), "seen_at": now}
+        row = {
+            "queues": list(queues),
+            "concurrency": concurrency,
+            "busy": busy,
+            "processes": list(processes),
+            "seen_at": now,
+        }
         async with self._database.write() as connection:
             await connection.execute(
                 upsert(self._database.dialect_name, workers)
@@ -71,13 +90,27 @@ class Workers:
             return (await connection.execute(query)).one_or_none() is not None
 
     async def census(self, *, silent_after_seconds: float) -> Census:
-        """How many were heard of lately, and how many were not. A drained one is expected to fall silent."""
+        """How many were heard of lately, and what they do; how many were not, of those that were not drained."""
         is_silent = workers.c.seen_at < self._database.now(-silent_after_seconds)
-        alive = func.count().filter(~is_silent)
-        silent = func.count().filter(is_silent, workers.c.draining_since.is_(None))
+        query = select(
+            workers.c.queues,
+            workers.c.concurrency,
+            workers.c.busy,
+            workers.c.draining_since,
+            is_silent.label("is_silent"),
+        )
         async with self._database.read() as connection:
-            counts = (await connection.execute(select(alive, silent).select_from(workers))).one()
-        return Census(*counts)
+            known = (await connection.execute(query)).all()
+        alive = [worker for worker in known if not worker.is_silent]
+        queues = {queue for worker in alive for queue in worker.queues}
+        return Census(
+            alive=_crew(worker.concurrency for worker in alive),
+            silent=sum(worker.is_silent and worker.draining_since is None for worker in known),
+            busy=_crew(worker.busy for worker in alive if worker.busy),
+            by_queue={
+                queue: _crew(worker.concurrency for worker in alive if queue in worker.queues) for queue in queues
+            },
+        )
 
     async def forget(self, *, silent_for_seconds: float, limit: int) -> int:
         """Strike off workers that have been silent for so long: their hosts are gone. Gives how many."""
@@ -94,6 +127,7 @@ class Workers:
                     name=row.name,
                     queues=tuple(row.queues),
                     concurrency=row.concurrency,
+                    busy=row.busy,
                     processes=tuple(row.processes),
                     started_at=row.started_at,
                     seen_at=row.seen_at,
@@ -105,3 +139,8 @@ class Workers:
     async def _is_changed(self, change: Update) -> bool:
         async with self._database.write() as connection:
             return (await connection.execute(change.returning(workers.c.name))).one_or_none() is not None
+
+
+def _crew(slots: Iterable[int]) -> Crew:
+    counted = list(slots)
+    return Crew(len(counted), sum(counted))

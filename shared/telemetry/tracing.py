@@ -60,6 +60,18 @@ def _is_traced() -> bool:
     return _tracing_is_on or trace.get_current_span().get_span_context().is_valid
 
 
+def past_span(name: str, *, began_ns: int, ended_ns: int, attributes: dict[str, AttributeValue]) -> None:
+    """A span of something that has ended, below the current one; its times are Unix times in nanoseconds."""
+    if trace.get_current_span().is_recording():
+        _tracer.start_span(name, start_time=began_ns, attributes=attributes).end(ended_ns)
+
+
+def link(current: Span, traceparent: str) -> None:
+    """Link a span to another one, which is not above it."""
+    linked = trace.get_current_span(_propagator.extract({"traceparent": traceparent}))
+    current.add_link(linked.get_span_context())
+
+
 def current_traceparent() -> str | None:
     """The W3C context of the current span, to be sent along; None outside any trace."""
     carrier: dict[str, str] = {}

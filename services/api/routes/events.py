@@ -70,5 +70,6 @@ async def follow_job(
 async def _stream(
     resources: Resources, job_id: UUID, after: Place, shutdown: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
-    async for event in resources.watch.follow(job_id, after=after, until=shutdown):
-        yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(Place.of(event)))
+    with resources.metrics.event_streams.track_inprogress():
+        async for event in resources.watch.follow(job_id, after=after, until=shutdown):
+            yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(Place.of(event)))

@@ -6,7 +6,8 @@ had stored a part of its results, a monitor between the rows and their files. Fi
 
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
@@ -16,6 +17,14 @@ from shared.store.retention import Position, Retention
 
 _INPUT = re.compile(r"inputs/[0-9a-f]{2}/([0-9a-f]{64})")
 _ARTIFACT = re.compile(r"artifacts/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/\d+/.+")
+
+
+@dataclass(slots=True)
+class Stock:
+    """What there is under one prefix of the blob store."""
+
+    files: int = 0
+    size_bytes: int = 0
 
 
 class StrayBlobs:
@@ -40,6 +49,8 @@ class StrayBlobs:
         self._grace_seconds = grace_seconds
         self._every_seconds = every_seconds
         self._batch = batch
+        self.stock: Mapping[str, Stock] = {}
+        """What the last comparison saw, by prefix; nothing before the first has ended."""
         self._sweep: AsyncIterator[int] | None = None
         self._rest_until = float("-inf")
 
@@ -60,12 +71,14 @@ class StrayBlobs:
 
     async def _whole_sweep(self) -> AsyncIterator[int]:
         """Everything once; what was deleted, page by page."""
-        async for page in self._pages("incoming"):
+        stock = {prefix: Stock() for prefix in ("incoming", "inputs", "artifacts")}
+        async for page in self._pages("incoming", stock):
             yield await self._delete([blob.key for blob in page if self._is_old(blob)])
-        async for page in self._pages("inputs"):
+        async for page in self._pages("inputs", stock):
             yield await self._sweep_inputs(page)
-        async for page in self._pages("artifacts"):
+        async for page in self._pages("artifacts", stock):
             yield await self._sweep_artifacts(page)
+        self.stock = stock
         yield await self._blobs.delete_unfinished(older_than=self._newest_old())
         after: Position | None = None
         while uploads := await self._retention.unused_uploads(
@@ -77,9 +90,11 @@ class StrayBlobs:
                     await self._retention.expire(upload.upload_id)
             yield 0
 
-    async def _pages(self, prefix: str) -> AsyncIterator[Sequence[StoredBlob]]:
+    async def _pages(self, prefix: str, stock: Mapping[str, Stock]) -> AsyncIterator[Sequence[StoredBlob]]:
         page: list[StoredBlob] = []
         async for blob in self._blobs.list(prefix):
+            stock[prefix].files += 1
+            stock[prefix].size_bytes += blob.size_bytes
             page.append(blob)
             if len(page) == self._batch:
                 yield page

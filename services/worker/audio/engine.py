@@ -8,11 +8,12 @@ from pathlib import Path
 from services.worker.audio.decode import decode
 from services.worker.audio.errors import Cancelled
 from services.worker.audio.limits import Limits
-from services.worker.audio.pipeline import Consumer, Control, run_pass
+from services.worker.audio.pipeline import Control, run_pass
 from services.worker.audio.report import Artifact, Report
 from services.worker.audio.source import open_source
 from services.worker.audio.spool import Spool
 from services.worker.audio.tasks import Task, Workspace, task_for
+from services.worker.audio.timing import Stopwatches
 from shared.schema.operations import AnyOperation, with_names
 
 __all__ = ["Artifact", "Cancelled", "Limits", "Report", "process"]
@@ -62,11 +63,13 @@ def process(
         open_source(source, limits, source_name) as opened,
         _tasks(named, Workspace(opened, output_dir, Path(scratch))) as (workspace, tasks),
     ):
-        frames = _run(workspace, tasks, limits, control)
+        watches = Stopwatches([operation.op for operation in named])
+        frames = _run(workspace, tasks, watches, limits, control)
         report = Report(
             {str(operation.name): task.result(frames) for operation, task in zip(named, tasks, strict=True)},
             tuple(artifact for task in tasks for artifact in task.artifacts()),
             frames / opened.pcm.sample_rate,
+            watches.timings(),
         )
     control.done()
     return report
@@ -85,12 +88,13 @@ def _tasks(operations: Sequence[AnyOperation], workspace: Workspace) -> Iterator
         raise
 
 
-def _run(workspace: Workspace, tasks: Sequence[Task], limits: Limits, control: Control) -> int:
+def _run(workspace: Workspace, tasks: Sequence[Task], watches: Stopwatches, limits: Limits, control: Control) -> int:
     """All passes: one over the input, and more over the spooled audio while a task asks for them."""
-    measuring: list[Consumer] = [*workspace.meters.values()]
-    measuring += (consumer for task in tasks for consumer in task.measuring())
-    encoding = [consumer for task in tasks for consumer in task.encoding()]
-    blocks = decode(workspace.source, limits)
+    timed = list(zip(tasks, watches.operations, strict=True))
+    measuring = [watches.meter.consumer(meter) for meter in workspace.meters.values()]
+    measuring += (watch.consumer(consumer) for task, watch in timed for consumer in task.measuring())
+    encoding = [watch.consumer(consumer) for task, watch in timed for consumer in task.encoding()]
+    blocks = watches.decode.blocks(iter(decode(workspace.source, limits)))
     if not any(task.needs_more_passes for task in tasks):
         return run_pass(blocks, measuring, encoding, control)
     spool = Spool(workspace.scratch / "decoded", workspace.pcm)
@@ -98,7 +102,7 @@ def _run(workspace: Workspace, tasks: Sequence[Task], limits: Limits, control: C
         control.next_stage()
         frames = run_pass(blocks, [*measuring, spool], encoding, control)
         control.next_stage()
-        while consumers := [consumer for task in tasks for consumer in task.next_pass(control)]:
+        while consumers := [watch.consumer(consumer) for task, watch in timed for consumer in task.next_pass(control)]:
             run_pass(spool.blocks(), (), consumers, control)
             control.next_stage()
     finally:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from services.worker.audio.timing import Timing
 from shared.schema.results import AnyResult
 
 
@@ -23,8 +24,10 @@ class Report:
         results: by the operation's name.
         artifacts: the files in the caller's output_dir.
         audio_seconds: length of the decoded audio.
+        timings: where the time went.
     """
 
     results: dict[str, AnyResult]
     artifacts: tuple[Artifact, ...]
     audio_seconds: float
+    timings: tuple[Timing, ...] = ()

@@ -11,19 +11,17 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 
 from services.monitor.exposition import Exposition
-from services.monitor.messages import Messages
-from services.monitor.watch import DatabaseLook, RedisLook, Watch
+from services.monitor.watch import BlobLook, DatabaseLook, RedisLook, Watch
+from shared.blobs import Blobs
 from shared.events import connect
 from shared.schema.jobs import JobSpec
 from shared.settings import Settings
-from shared.store.backlog import Backlog
 from shared.store.database import Database
 from shared.store.finished import Finished
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.records import Lease, Usage
 from shared.store.uploads import Uploads
-from shared.store.workers import Workers
 from tests.benchmarks.jobs.servers import Servers, execute
 from tests.benchmarks.report import Row
 
@@ -107,16 +105,12 @@ class _House:
         self._redis = connect(settings)
         self._jobs = Jobs(self._database)
         self._views = JobViews(self._database)
-        look = DatabaseLook(
-            Backlog(self._database),
-            Finished(self._database),
-            Workers(self._database),
-            grace_seconds=settings.undispatched_grace_seconds,
-            silent_after_seconds=settings.lease_seconds,
-        )
-        self._watches = Watch("database", look), Watch("redis", RedisLook(Messages(self._redis)))
+        database = Watch("database", DatabaseLook(self._database, settings))
+        redis = Watch("redis", RedisLook(self._redis))
+        blobs = Watch("blob store", BlobLook(Blobs.from_settings(settings)))
+        self._watches = database, redis, blobs
         self._registry = CollectorRegistry()
-        self._registry.register(Exposition(*self._watches))
+        self._registry.register(Exposition(database, redis, blobs, stock=dict))
 
     async def fill(self, url: str, jobs: int) -> None:
         """Have so many jobs end, and be counted by the reconciler."""

@@ -1,5 +1,6 @@
 """What the tests do to the API, and how they look at its answers."""
 
+import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -114,3 +115,14 @@ def pointers(body: dict[str, Any]) -> list[str]:
 def files_under(folder: Path) -> set[str]:
     """Every file below a folder, by its path in it."""
     return {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+
+
+async def stopping(port: int, path: str, content_type: str, sent: bytes) -> tuple[bytes, bytes]:
+    """Send a part of a body and wait; gives the status line and the body of the answer, after which it hangs up."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {len(sent) + 1}\r\n\r\n"
+    writer.write(head.encode() + sent)
+    answer = await asyncio.wait_for(reader.read(), 30)
+    writer.close()
+    status, _, rest = answer.partition(b"\r\n")
+    return status, rest.partition(b"\r\n\r\n")[2]

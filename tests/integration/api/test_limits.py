@@ -13,7 +13,7 @@ import pytest
 
 from deploy.local.servers import RedisServer
 from shared.store.records import Usage
-from tests.integration.api.driving import PROBE, Store, client_of, files_under, problem, store_of, submit
+from tests.integration.api.driving import PROBE, Store, client_of, files_under, problem, stopping, store_of, submit
 from tests.system import System
 
 BOUNDARY = "----boundary"
@@ -137,22 +137,11 @@ async def test_a_body_that_stops_coming_is_ended_and_leaves_nothing(limited: Lim
             ("/api/uploads", form, b""),
             ("/api/jobs", "application/json", b'{"input": '),
         ):
-            status, body = await _stopping(system.api_port, path, content_type, sent)
+            status, body = await stopping(system.api_port, path, content_type, sent)
             assert status.startswith(b"HTTP/1.1 408 "), (path, status)
             assert json.loads(body)["type"] == "urn:wavemill:problem:too-slow"
         assert {name for name in files_under(system.folder / "data") - before if "blobs" in name} == set()
         assert "unexpected error" not in system.log()
-
-
-async def _stopping(port: int, path: str, content_type: str, sent: bytes) -> tuple[bytes, bytes]:
-    """Send a part of a body and wait; gives the status line and the body of the answer, after which it hangs up."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {len(sent) + 1}\r\n\r\n"
-    writer.write(head.encode() + sent)
-    answer = await asyncio.wait_for(reader.read(), 30)
-    writer.close()
-    status, _, rest = answer.partition(b"\r\n")
-    return status, rest.partition(b"\r\n\r\n")[2]
 
 
 @pytest.mark.parametrize(("least", "status"), [(10, b"HTTP/1.1 201 "), (1000, b"HTTP/1.1 408 ")])

@@ -18,6 +18,7 @@ class Collector:
 
     def __init__(self) -> None:
         self.spans: list[tuple[str, str, str, str, str]] = []  # service, name, trace, span, parent
+        self.links: dict[str, list[str]] = {}  # of a span, to others
         collector = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -44,6 +45,7 @@ class Collector:
             )
             for scope in resource.scope_spans:
                 for span in scope.spans:
+                    self.links[span.span_id.hex()] = [link.span_id.hex() for link in span.links]
                     self.spans.append(
                         (service, span.name, span.trace_id.hex(), span.span_id.hex(), span.parent_span_id.hex())
                     )
@@ -70,7 +72,7 @@ def test_one_trace_from_the_request_into_the_workers_steps(system: System, colle
     system.client.headers["traceparent"] = f"00-{TRACE_ID}-b7ad6b7169203331-01"
     worker = system.start_worker(concurrency=1)
     api = system.start_api()
-    job = system.finished(system.submit(recording(), {"op": "probe"})["id"])
+    job = system.finished(system.submit(recording(), {"op": "loudness"}, {"op": "waveform"})["id"])
     assert job["status"] == "succeeded"
     worker.stop()
     api.stop()
@@ -88,9 +90,40 @@ def test_one_trace_from_the_request_into_the_workers_steps(system: System, colle
         above = ancestors(by_name[step])
         assert above[:2] == [("wavemill-worker", step), ("wavemill-worker", "job")]
         assert above[-2:] == [("wavemill-api", "POST /api/jobs"), ("client", "b7ad6b7169203331")]
+    for part in ("decode", "meter", "waveform"):
+        assert ancestors(by_name[part])[:2] == [("wavemill-worker", part), ("wavemill-worker", "process")]
     logged = {
         line["trace_id"]
         for line in system.log_lines()
         if line.get("job_id") == job["id"] and line["event"] == "attempt ended"
     }
     assert logged == {TRACE_ID}
+
+
+def test_another_attempt_links_to_the_first(system: System, collector: Collector) -> None:
+    system.environment = {
+        **system.environment,
+        "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
+        "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "WAVEMILL_RETRY_BACKOFF_BASE_SECONDS": "0.1",
+    }
+    system.client.headers["traceparent"] = f"00-{TRACE_ID}-b7ad6b7169203331-01"
+    scratch = system.folder / "scratch"
+    api, monitor, worker = system.start_api(), system.start_monitor(), system.start_worker(concurrency=1)
+    # Where the scratch folder is to be, there is a file: trouble of the machine, which passes.
+    scratch.rmdir()
+    scratch.touch()
+    job_id = system.submit(recording(), {"op": "probe"})["id"]
+    system.wait_until(job_id, lambda job: any(attempt["outcome"] == "retried" for attempt in job["attempts"]))
+    scratch.unlink()
+    scratch.mkdir()
+    job = system.finished(job_id)
+    assert job["status"] == "succeeded"
+    for process in (worker, api, monitor):
+        process.stop()
+    spans = [span for _, name, trace, span, _ in collector.spans if (name, trace) == ("job", TRACE_ID)]
+    links = [collector.links[span] for span in spans if collector.links[span]]
+    assert len(links) == len(job["attempts"]) - 1 >= 1
+    (first,) = {other for others in links for other in others}
+    assert first in spans
+    assert collector.links[first] == []

@@ -9,14 +9,13 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.local.processes import LOCALHOST, ChildProcess, free_port
 from deploy.local.servers import RedisServer
+from tests.scrape import Samples, parsed
 
 ROOT = Path(__file__).resolve().parents[3]
 PATIENCE_SECONDS = 60.0
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 class MonitorProcess:
@@ -63,11 +62,7 @@ class MonitorProcess:
         """What a scrape gives, by Prometheus's own parser."""
         answer = self.get("/metrics")
         assert answer.status_code == 200
-        return {
-            (sample.name, frozenset(sample.labels.items())): sample.value
-            for family in text_string_to_metric_families(answer.text)
-            for sample in family.samples
-        }
+        return parsed(answer.text)
 
     def sample(self, name: str, **labels: str) -> float | None:
         """One value of a scrape; None where it is missing."""

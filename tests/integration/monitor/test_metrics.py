@@ -43,10 +43,11 @@ async def test_a_scrape_tells_jobs_queues_and_workers(house: House, quiet_monito
     await house.jobs.cancel(canceled)
     await house.jobs.succeed(await house.claim(succeeded), results={}, made=(), usage=Usage())
     await house.jobs.fail(await house.claim(failed), code="bad", message="Bad.", usage=Usage())
-    await Workers(house.database).beat(name="worker", queues=["default"], concurrency=2, processes=[])
+    await Workers(house.database).beat(name="worker", queues=["default"], concurrency=2, busy=1, processes=[])
+    await Workers(house.database).beat(name="idle", queues=["default", "low"], concurrency=3, busy=0, processes=[])
 
     quiet_monitor.wait_for(1, "jobs_finished_total", status="failed", queue="default")
-    quiet_monitor.wait_for(1, "workers", state="alive")
+    quiet_monitor.wait_for(2, "workers", state="alive")
     quiet_monitor.wait_for(3, "queue_messages", queue="high")
     samples = quiet_monitor.samples()
 
@@ -68,7 +69,10 @@ async def test_a_scrape_tells_jobs_queues_and_workers(house: House, quiet_monito
     assert labelled(samples, "queue_waiting_jobs", "queue") == nothing | {"high": 3, "low": 2}
     assert labelled(samples, "queue_messages", "queue") == nothing | {"high": 3, "default": 1}
     assert labelled(samples, "queue_unacknowledged_messages", "queue") == nothing | {"default": 1}
-    assert labelled(samples, "workers", "state") == {"alive": 1, "silent": 0}
+    assert labelled(samples, "workers", "state") == {"alive": 2, "silent": 0}
+    assert [quiet_monitor.sample(f"workers{what}") for what in ("_busy", "_slots", "_slots_busy")] == [1, 5, 1]
+    assert labelled(samples, "queue_workers", "queue") == nothing | {"default": 2, "low": 1}
+    assert labelled(samples, "queue_slots", "queue") == nothing | {"default": 5, "low": 3}
     ages = labelled(samples, "queue_oldest_job_age_seconds", "queue")
     assert 100 <= ages["high"] < 160
     assert 0 < ages["low"] < 60

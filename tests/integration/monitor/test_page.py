@@ -61,7 +61,7 @@ async def test_the_board_says_what_waits_runs_and_failed(operator: Operator, hou
     lease = await house.claim(job_id)
     await house.jobs.heartbeat(lease, progress=0.42, lease_seconds=30)
     await Workers(house.database).beat(
-        name="worker1@host", queues=["high", "default"], concurrency=4, processes=["host/9/9", "host/1/2"]
+        name="worker1@host", queues=["high", "default"], concurrency=4, busy=0, processes=["host/9/9", "host/1/2"]
     )
     failed = await fail(house, message="It ended <b>before</b> the header did.")
     await QueuePauses(house.database).pause("speech")
@@ -92,7 +92,7 @@ async def test_nothing_that_a_client_wrote_is_markup(operator: Operator, house: 
     created = await house.jobs.create(SPEC, upload_id=upload.id, queue="default", max_attempts=4)
     job_id = created.job_id
     await house.jobs.fail(await house.claim(job_id), code="<i>x</i>", message=HOSTILE, usage=Usage())
-    await Workers(house.database).beat(name=HOSTILE, queues=["<u>"], concurrency=1, processes=[])
+    await Workers(house.database).beat(name=HOSTILE, queues=["<u>"], concurrency=1, busy=0, processes=[])
     # The board is kept for a second.
     await asyncio.sleep(1.1)
     pages = {
@@ -233,7 +233,7 @@ async def test_all_failed_jobs_of_an_error_code_are_requeued(operator: Operator,
 
 async def test_queues_are_paused_and_workers_drained_in_the_store(operator: Operator, house: House) -> None:
     workers, pauses = Workers(house.database), QueuePauses(house.database)
-    await workers.beat(name="w@host", queues=["default"], concurrency=2, processes=[])
+    await workers.beat(name="w@host", queues=["default"], concurrency=2, busy=0, processes=[])
     for act, target, refusal in (
         ("pause", "default", "was paused already"),
         ("resume", "default", "was not paused"),

@@ -11,6 +11,7 @@ from sqlalchemy import event, text
 
 from shared.store.backlog import OverdueJob
 from shared.store.finished import SETTLED_SECONDS, Finished
+from shared.store.retention import Retention
 from shared.store.tables import jobs as jobs_table
 from tests.integration.monitor.conftest import SPEC, House
 
@@ -64,6 +65,10 @@ QUESTIONS: dict[str, Callable[[House], Awaitable[object]]] = {
     "overdue": lambda house: house.backlog.overdue(grace_seconds=5, after=PLACE, limit=10),
     "expired_leases": lambda house: house.backlog.expired_leases(10),
     "expired_lease_count": lambda house: house.backlog.expired_lease_count(),
+    "poisoned": lambda house: house.backlog.poisoned(),
+    "backlog_seconds": lambda house: Retention(house.database).backlog_seconds(
+        keep_artifacts_seconds=60, keep_jobs_seconds=60
+    ),
     "totals": lambda house: Finished(house.database).totals(),
     "fold": lambda house: Finished(house.database).fold(100),
     "release_due": lambda house: house.jobs.release_due(10),

@@ -108,8 +108,9 @@ async def test_a_bucket_that_does_not_answer_is_given_up(monkeypatch: pytest.Mon
 
 async def test_the_room_on_the_disk(blobs: Blobs, tmp_path: Path) -> None:
     await blobs.put_stream("a", chunks(b"x"))
-    free = await blobs.free_bytes()
-    assert free is not None
+    room = await blobs.room()
+    assert room is not None
     stat = os.statvfs(tmp_path)
-    assert free == pytest.approx(stat.f_bavail * stat.f_frsize, rel=0.1)
-    assert await Blobs.from_settings(Settings(blob_url="s3://bucket/prefix")).free_bytes() is None
+    assert room.free_bytes == pytest.approx(stat.f_bavail * stat.f_frsize, rel=0.1)
+    assert room.capacity_bytes == stat.f_blocks * stat.f_frsize
+    assert await Blobs.from_settings(Settings(blob_url="s3://bucket/prefix")).room() is None

@@ -9,7 +9,7 @@ from shared.schema.jobs import JobStatus
 from shared.store.audit import AuditOutcome, AuditTrail
 from shared.store.operations_views import FailureKind, MinuteCount, OperationsViews
 from shared.store.tables import jobs as jobs_table
-from shared.store.workers import Census, Workers
+from shared.store.workers import Census, Crew, Workers
 from tests.integration.store.conftest import USAGE, Life
 
 
@@ -98,7 +98,7 @@ async def test_a_drained_worker_stays_so_when_it_stops_and_starts_again(life: Li
     workers = Workers(life.database)
 
     async def beat() -> None:
-        await workers.beat(name="w", queues=["default"], concurrency=2, processes=["host/1/2.00"])
+        await workers.beat(name="w", queues=["default"], concurrency=2, busy=0, processes=["host/1/2.00"])
 
     assert not await workers.drain("w"), "nobody knows it"
     await beat()
@@ -108,7 +108,7 @@ async def test_a_drained_worker_stays_so_when_it_stops_and_starts_again(life: Li
     await workers.leave("w")
     assert [worker.name for worker in await workers.all()] == ["w"]
     # Nobody waits for it: it is not counted as silent.
-    assert await workers.census(silent_after_seconds=-1) == Census(alive=0, silent=0)
+    assert await workers.census(silent_after_seconds=-1) == Census(Crew(), 0, Crew(), {})
     await beat()
     assert await workers.is_draining("w")
     assert await workers.undrain("w")

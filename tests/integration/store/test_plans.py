@@ -26,6 +26,7 @@ from shared.store.backlog import Backlog, OverdueJob
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.finished import Finished
+from shared.store.footprint import Footprint
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.leadership import Leadership
@@ -34,6 +35,7 @@ from shared.store.operations_views import OperationsViews
 from shared.store.queue_pauses import QueuePauses
 from shared.store.records import Claim, Lease
 from shared.store.retention import Position, Retention, StoredUpload
+from shared.store.tallies import Tallies
 from shared.store.uploads import Uploads
 from shared.store.workers import Workers
 from tests.integration.store.conftest import ARTIFACT, RESULTS, SPEC, USAGE
@@ -101,6 +103,8 @@ class Place:
         self.pauses = QueuePauses(database)
         self.audit = AuditTrail(database)
         self.retention = Retention(database)
+        self.tallies = Tallies(database)
+        self.footprint = Footprint(database)
         self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
         self.upload_id = uuid4()
         self.digest = "0f" * 32
@@ -173,8 +177,12 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Backlog.held_by": lambda place: place.backlog.held_by("host/1/"),
     "Backlog.expired_leases": lambda place: place.backlog.expired_leases(BATCH),
     "Backlog.expired_lease_count": lambda place: place.backlog.expired_lease_count(),
+    "Backlog.poisoned": lambda place: place.backlog.poisoned(),
     "Finished.totals": lambda place: place.finished.totals(),
     "Finished.fold": lambda place: place.finished.fold(10),
+    "Footprint.size_bytes": lambda place: place.footprint.size_bytes(),
+    "Footprint.rows": lambda place: place.footprint.rows(),
+    "Footprint.connections": lambda place: place.footprint.connections(),
     "JobViews.get": lambda place: _with(place.views.get, place.new()),
     "JobViews.event": lambda place: _with(place.views.event, place.new()),
     "JobViews.events": lambda place: place.views.events([uuid4() for _ in range(BATCH)]),
@@ -232,6 +240,9 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
         older_than_seconds=DAY, after=place.forty_days_ago, limit=BATCH
     ),
     "Retention.expire": lambda place: place.retention.expire(uuid4()),
+    "Retention.backlog_seconds": lambda place: place.retention.backlog_seconds(
+        keep_artifacts_seconds=30 * DAY, keep_jobs_seconds=90 * DAY
+    ),
     "Retention.removable_uploads": lambda place: place.retention.removable_uploads(BATCH),
     "Retention.removing": lambda place: place.removal(),
     "Retention.holding_digest": lambda place: place.hold(),
@@ -239,9 +250,13 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Retention.unnamed_artifacts": lambda place: place.retention.unnamed_artifacts(
         {f"artifacts/{n}": uuid4() for n in range(BATCH)}
     ),
+    "Tallies.add": lambda place: place.tallies.add("x", {"a": 1, "b": 2}),
+    "Tallies.all": lambda place: place.tallies.all(),
     "Uploads.add": lambda place: place.upload(),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
-    "Workers.beat": lambda place: place.workers.beat(name="w", queues=["default"], concurrency=2, processes=["h/1/1"]),
+    "Workers.beat": lambda place: place.workers.beat(
+        name="w", queues=["default"], concurrency=2, busy=1, processes=["h/1/1"]
+    ),
     "Workers.leave": lambda place: place.workers.leave("w"),
     "Workers.drain": lambda place: place.workers.drain("w"),
     "Workers.undrain": lambda place: place.workers.undrain("w"),

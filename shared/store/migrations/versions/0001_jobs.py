@@ -52,6 +52,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("queue", name=op.f("pk_queue_pauses")),
     )
     op.create_table(
+        "tallies",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("label", sa.Text(), nullable=False),
+        sa.Column("total", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("name", "label", name=op.f("pk_tallies")),
+    )
+    op.create_table(
         "uploads",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
@@ -85,6 +92,7 @@ def upgrade() -> None:
         sa.Column("queues", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("concurrency", sa.Integer(), nullable=False),
         sa.Column("processes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("busy", sa.Integer(), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("draining_since", sa.DateTime(timezone=True), nullable=True),
@@ -168,6 +176,13 @@ def upgrade() -> None:
             postgresql_where=sa.text("status = 'running'"),
             sqlite_where=sa.text("status = 'running'"),
         )
+        batch_op.create_index(
+            "ix_jobs_poisoned",
+            ["queue"],
+            unique=False,
+            postgresql_where=sa.text("poisoned"),
+            sqlite_where=sa.text("poisoned"),
+        )
         batch_op.create_index("ix_jobs_status_id", ["status", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_upload_id"), ["upload_id"], unique=False)
         batch_op.create_index(
@@ -195,6 +210,7 @@ def upgrade() -> None:
         sa.Column("job_id", sa.Uuid(), nullable=False),
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("worker", sa.Text(), nullable=False),
+        sa.Column("traceparent", sa.Text(), nullable=True),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("outcome", sa.Text(), nullable=True),
@@ -223,6 +239,7 @@ def downgrade() -> None:
         )
         batch_op.drop_index(batch_op.f("ix_jobs_upload_id"))
         batch_op.drop_index("ix_jobs_status_id")
+        batch_op.drop_index("ix_jobs_poisoned", postgresql_where=sa.text("poisoned"), sqlite_where=sa.text("poisoned"))
         batch_op.drop_index(
             "ix_jobs_lease", postgresql_where=sa.text("status = 'running'"), sqlite_where=sa.text("status = 'running'")
         )
@@ -264,6 +281,7 @@ def downgrade() -> None:
         )
 
     op.drop_table("uploads")
+    op.drop_table("tallies")
     op.drop_table("queue_pauses")
     op.drop_table("leaderships")
     op.drop_table("finished_watermark")
