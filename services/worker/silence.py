@@ -19,6 +19,9 @@ _SILENT_SECONDS = 10.0
 class Silence:
     """Watched from the presence thread, over a connection of its own; ended by the main loop."""
 
+    restarts = 0
+    """How often the consumer of this process was started again for it."""
+
     def __init__(self, *, slots: int) -> None:
         self._slots = slots
         self._received = -1
@@ -50,6 +53,7 @@ class Silence:
         """
         if self.is_noticed:
             self.is_noticed = False
+            Silence.restarts += 1
             raise ConnectionError("jobs wait in Redis and none comes")
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import psutil
 from celery import bootsteps
 from celery.worker import state
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from services.worker.metrics.sharing import WorkerFolder
 from services.worker.metrics.slots import holders
+from services.worker.silence import Silence
 from shared.settings import settings
 from shared.telemetry.metrics import MetricsServer, process_registry
 
@@ -40,6 +41,11 @@ class Children(Collector):
             "wavemill_worker_prefetched_messages",
             "Messages that this worker holds and has given to no child yet.",
             value=max(0, len(state.reserved_requests) - busy),
+        )
+        yield CounterMetricFamily(
+            "wavemill_worker_consumer_restarts",
+            "Times that the worker connected to Redis again because jobs waited and none came.",
+            value=Silence.restarts,
         )
         memory = GaugeMetricFamily(
             "wavemill_worker_slot_memory_bytes", "Resident memory of the child in this slot.", labels=["slot"]
