@@ -24,7 +24,7 @@ from tests.system import ROOT
 # What the code of each imports by itself, beside the standard library. A new line here is a new thing in an image.
 IMPORTS: Mapping[str, set[str]] = {
     "shared": {
-        *("alembic", "celery", "kombu", "obstore", "opentelemetry", "prometheus_client", "pydantic"),
+        *("alembic", "asyncpg", "celery", "kombu", "obstore", "opentelemetry", "prometheus_client", "pydantic"),
         *("pydantic_settings", "redis", "sqlalchemy", "structlog", "uuid_utils"),
     },
     "services/api": {
@@ -33,9 +33,12 @@ IMPORTS: Mapping[str, set[str]] = {
     },
     "services/worker": {
         *("av", "celery", "kombu", "lameenc", "numpy", "opentelemetry", "prometheus_client", "psutil", "pydantic"),
-        *("redis", "soxr", "structlog", "tenacity"),
+        *("redis", "soxr", "structlog", "tenacity", "uvloop"),
     },
-    "services/monitor": {"fastapi", "prometheus_client", "pydantic_core", "redis", "structlog", "uvicorn"},
+    "services/monitor": {
+        *("fastapi", "itsdangerous", "jinja2", "prometheus_client", "pydantic", "pydantic_core", "redis"),
+        *("starlette", "structlog", "uvicorn"),
+    },
 }
 # Of the other services' groups: what must not even be installed.
 WALLS: Mapping[str, set[str]] = {
