@@ -144,16 +144,18 @@ async def test_cancel_is_told(api: httpx.AsyncClient, store: Store) -> None:
 
 async def test_many_followers_of_many_jobs(api: httpx.AsyncClient, store: Store) -> None:
     jobs = [(await submit(api))["id"] for _ in range(5)]
+    begun = asyncio.Barrier(len(jobs) * 4 + 1)
 
     async def follow(job_id: str) -> list[str]:
         async with followed(api, job_id) as stream:
             statuses = [told(await stream.next())[1]]
+            await begun.wait()
             while statuses[-1] != "succeeded":
                 statuses.append(told(await stream.next())[1])
             return statuses
 
     following = [asyncio.create_task(follow(job_id)) for job_id in jobs * 4]
-    await asyncio.sleep(0.5)
+    await begun.wait()
     for job_id in jobs:
         await store.succeed(job_id, {})
     assert await asyncio.gather(*following) == [["queued", "running", "succeeded"]] * 20

@@ -46,6 +46,7 @@ def test_sums_are_exact_after_children_were_recycled_and_killed(system: System, 
     made = [system.submit(short_file, {"op": "loudness"})["id"] for _ in range(2)]
     for job_id in made:
         system.finished(job_id)
+    wait_for(port, lambda scrape: scrape.total("worker_attempts_total") == 2, "the first attempts")
     os.kill(min(first_children), signal.SIGKILL)
     wait_for(port, lambda scrape: scrape.value("worker_children_lost_total") == 1, "the child that was killed")
 

@@ -98,6 +98,7 @@ async def test_overdue_jobs_that_outnumber_the_messages_are_undispatched(
 
 @pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 def test_it_speaks_open_metrics_to_those_who_ask(quiet_monitor: MonitorProcess) -> None:
+    quiet_monitor.wait_for(1, "database_up")
     answer = quiet_monitor.get("/metrics", accept="application/openmetrics-text; version=1.0.0")
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     names = {family.name for family in text_string_to_metric_families(answer.text)}  # type: ignore[no-untyped-call] # as there
