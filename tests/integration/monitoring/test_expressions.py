@@ -1,0 +1,124 @@
+"""Every expression of the rules and of the dashboards, asked of a real Prometheus that watches real services."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from redis import Redis
+
+from deploy.local.monitoring_servers import RULES, PrometheusServer
+from deploy.local.processes import free_port
+from deploy.local.servers import RedisServer
+from tests.audio_files import noise
+from tests.prometheus import needs_prometheus, series, wait_until
+from tests.system import ROOT, TERMINAL, System
+
+# What Grafana puts in: a choice of all, and an interval of several scrapes.
+_VARIABLES = {"$queue": ".*", "$operation": ".*", "$worker": ".*", "$monitor": ".*", "$__rate_interval": "1m"}
+_DASHBOARDS = sorted((ROOT / "deploy/grafana/dashboards").glob("*.json"))
+
+
+def _panels() -> Iterator[tuple[str, str]]:
+    """Expressions with the panel that each is of."""
+    for file in _DASHBOARDS:
+        for panel in json.loads(file.read_text())["panels"]:
+            for target in panel.get("targets", []):
+                expression = target["expr"]
+                for name, value in _VARIABLES.items():
+                    expression = expression.replace(name, value)
+                yield f"{file.stem}: {panel['title']} ({target['legendFormat']})", expression
+
+
+def _rules() -> Iterator[dict[str, Any]]:
+    for file in sorted(RULES.glob("*.yml")):
+        for group in yaml.safe_load(file.read_text())["groups"]:
+            yield from group["rules"]
+
+
+@dataclass(frozen=True)
+class Watched:
+    """A Wavemill, and the Prometheus that watches it."""
+
+    system: System
+    prometheus: PrometheusServer
+
+
+@pytest.fixture
+def watched(postgres_url: str, redis_server: RedisServer, redis: Redis, tmp_path: Path) -> Iterator[Watched]:
+    needs_prometheus()
+    api_port, worker_port = free_port(), free_port()
+    with System(
+        tmp_path / "system",
+        database_url=postgres_url,
+        redis=redis_server,
+        api_metrics_port=api_port,
+        worker_metrics_port=worker_port,
+        reconcile_interval_seconds=0.5,
+    ) as system:
+        targets = {"api": [api_port], "worker": [worker_port], "monitor": [system.monitor_port]}
+        with PrometheusServer(targets=targets, interval_seconds=1) as prometheus:
+            system.start(concurrency=2)
+            # Counters are to be seen before they count: an increase from nothing to 1 is none to Prometheus.
+            wait_until(lambda: len(series(prometheus, "up == 1")) == 4, lambda: str(series(prometheus, "up")))
+            yield Watched(system, prometheus)
+
+
+def _load(system: System, folder: Path) -> None:
+    """Jobs that succeed, and jobs that fail, each several times."""
+    good = noise(folder / "noise.wav", seconds=2, channels=1, rate=8000)
+    bad = b"this is no audio at all" * 40
+    ids = []
+    for _ in range(4):
+        ids.append(system.submit(good, {"op": "loudness"}, {"op": "transcode", "format": "flac"})["id"])
+        ids.append(system.submit(bad, {"op": "loudness"})["id"])
+        system.client.get("/api/jobs/nonsense")
+        ended = [system.finished(job_id) for job_id in ids[-2:]]
+        assert [job["status"] for job in ended] == ["succeeded", "failed"]
+        system.artifact(ended[0], "transcode.flac")
+    assert {system.job(job_id)["status"] for job_id in ids} <= TERMINAL
+
+
+@pytest.mark.timeout(180)
+def test_every_expression_parses_and_every_panel_returns_series(watched: Watched, tmp_path: Path) -> None:
+    prometheus = watched.prometheus
+    _load(watched.system, tmp_path)
+    panels = dict(_panels())
+    assert len(panels) >= 50
+    unanswered = panels
+
+    def all_answered() -> bool:
+        nonlocal unanswered
+        unanswered = {
+            panel: expression for panel, expression in unanswered.items() if not _has_values(prometheus, expression)
+        }
+        return not unanswered
+
+    # Several scrapes after the load have to come, and the rules that record have to follow them.
+    wait_until(all_answered, lambda: "\n".join(f"{panel}: {expression}" for panel, expression in unanswered.items()))
+    for rule in _rules():
+        series(prometheus, rule["expr"])
+    for rule in _rules():
+        # An alert returns nothing while all is well; what it looks at has to be there.
+        if "record" in rule:
+            assert series(prometheus, rule["record"]), rule["record"]
+    assert _missing(prometheus) == set()
+    health = httpx.get(f"{prometheus.url}/api/v1/rules", trust_env=False).json()["data"]["groups"]
+    assert {rule["health"] for group in health for rule in group["rules"]} == {"ok"}
+
+
+def _has_values(prometheus: PrometheusServer, expression: str) -> bool:
+    return any(found["value"][1] != "NaN" for found in series(prometheus, expression))
+
+
+def _missing(prometheus: PrometheusServer) -> set[str]:
+    """Selectors of the alerts, without the values that come with trouble, that select nothing."""
+    named = {
+        name for rule in _rules() for name in re.findall(r"\b(?:wavemill_\w+|\w+:wavemill_\w+:\w+)\b", rule["expr"])
+    }
+    return {name for name in named if not series(prometheus, name)}
