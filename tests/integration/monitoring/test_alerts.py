@@ -1,6 +1,6 @@
 """Real faults, a real Prometheus and Alertmanager with the product's rules and routes: what is told, what is not.
 
-One thing differs from the product: what `for:` says is divided by 15, so that the test waits seconds instead of minutes.
+One thing differs from the product: what `for:` says is divided by 15, so that the test waits seconds, not minutes.
 Expressions, their windows, labels and routes are the product's own.
 """
 
