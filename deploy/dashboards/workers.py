@@ -83,6 +83,20 @@ _CHILDREN = Row(
             Query(f"increase(wavemill_worker_children_lost_total{{{_WORKER}}}[1h])", "{{instance}}"),
         ),
         graph(
+            "Connected again",
+            "Times in an hour that a worker connected to Redis again, because jobs waited and none came.",
+            "none",
+            [warn(1), bad(3)],
+            Query(f"increase(wavemill_worker_consumer_restarts_total{{{_WORKER}}}[1h])", "{{instance}}"),
+        ),
+        graph(
+            "Paused queues",
+            "1 where an operator has paused a queue, on the operations page.",
+            "none",
+            [warn(1)],
+            Query("max by (queue) (wavemill_queue_paused)", "{{queue}}"),
+        ),
+        graph(
             "Messages",
             "Messages that a worker holds and has given to no child, and those a second that were of no use.",
             "none",

@@ -70,6 +70,17 @@ def test_there_is_no_runbook_without_an_alert() -> None:
     assert {file.stem for file in (ROOT / "docs/runbooks").glob("*.md")} == ALERTS.keys()
 
 
+def test_the_page_on_monitoring_lists_every_alert_by_its_severity() -> None:
+    page = (ROOT / "docs/monitoring.md").read_text()
+    for severity in ("critical", "warning"):
+        (listed,) = re.findall(rf"^`{severity}`: .*?\n\n", page, re.MULTILINE | re.DOTALL)
+        links = re.findall(r"\[(\w+)\]\(runbooks/(\w+)\.md\)", listed)
+        assert {name for name, _ in links} == {
+            name for name, alert in ALERTS.items() if alert["labels"]["severity"] == severity
+        }
+        assert all(name == file for name, file in links)
+
+
 def test_rules_and_runbooks_name_metrics_that_there_are() -> None:
     known = rows_of_the_page().keys()
     texts = {file: file.read_text() for file in (*RULES, *(ROOT / "docs/runbooks").glob("*.md"))}
