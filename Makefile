@@ -65,9 +65,12 @@ redis-check: uv ## Say whether Redis answers
 	@$(RUN) python -m deploy.local.redis_check
 
 ##@ Develop
+# Most tests wait for servers most of the time.
+TWO_AT_A_TIME := --numprocesses 2 --dist worksteal
+
 .PHONY: test
 test: uv ## Run all tests
-	@$(UV) run --frozen --no-group lint pytest
+	@$(UV) run --frozen --no-group lint pytest $(TWO_AT_A_TIME)
 
 # Several seeds are several runs, one after the other; the page has a column for each.
 MINUTES ?= 10

@@ -86,6 +86,7 @@ def test_a_killed_child_is_noticed_within_5_seconds(system: System, slow_file: P
     job = system.finished(job_id, seconds=240)
     check_done_once(system, job)
     assert outcomes(job) == ["lost", "succeeded"]
+    assert system.scratch_files() == [], "what the killed child had"
 
 
 def test_a_file_that_kills_every_child_ends_as_failed_and_poisoned(system: System, slow_file: Path) -> None:
