@@ -16,7 +16,7 @@ STACK := $(RUN) --group api --group worker --group monitor --group local
 .PHONY: help
 help: ## List the targets
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+		/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: uv ## Process a recording before your eyes (FILE=recording.wav for one of yours)
@@ -42,6 +42,10 @@ down: ## End the containers; what they hold stays in its volumes
 .PHONY: compose-test
 compose-test: uv ## Try docker-compose.yml on the Docker engine here: load, crashes, restarts, walls
 	@$(UV) run --frozen --no-group lint python -m tests.deploy.compose
+
+.PHONY: up-monitoring
+up-monitoring: uv ## The same, watched by Prometheus and Alertmanager (needs both on the PATH)
+	@$(STACK) python -m deploy.local.run --monitoring
 
 ##@ Operate
 .PHONY: worker
@@ -91,6 +95,10 @@ lint: uv ## Check style, types and the walls between the services
 format: uv ## Format the code, and put right what the linter can
 	@$(RUN) --group lint ruff check --fix
 	@$(RUN) --group lint ruff format
+
+.PHONY: dashboards
+dashboards: uv ## Write Grafana's dashboards from deploy/dashboards/
+	@$(STACK) python -m deploy.dashboards
 
 .PHONY: docs
 docs: uv ## Write the pages of docs/ that come from the code

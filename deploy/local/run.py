@@ -1,4 +1,4 @@
-"""`make run`: Wavemill on this machine until Ctrl-C."""
+"""`make run`: Wavemill on this machine until Ctrl-C; `make up-monitoring`: the same, watched by a Prometheus."""
 
 import contextlib
 import os
@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from pathlib import Path
 from types import FrameType
@@ -16,6 +16,7 @@ from deploy.local.processes import LOCALHOST, free_port, port_is_free
 from deploy.local.redis_check import check_redis
 from deploy.local.servers import RedisServer
 from deploy.local.stack import Plan, Stack, StopRequested, folder_to_oneself
+from deploy.local.watch import Watch
 from shared.settings import Settings, settings
 
 # One Ctrl-C can arrive more than once: from the terminal, and passed on by `make` or `uv run`.
@@ -42,7 +43,7 @@ class PrefixedLog:
             print(f"{self._prefixes[service]} {line}", flush=True)
 
 
-def main() -> int:
+def main(arguments: Sequence[str]) -> int:
     """Exit code 0 when the user ended it, 1 when something did not start or ended by itself."""
     configured = settings()
     log = PrefixedLog()
@@ -51,10 +52,13 @@ def main() -> int:
             plan = _plan(configured, os.environ, log)
             if plan.redis is not None:
                 held.enter_context(folder_to_oneself(configured.data_dir.resolve()))
-            stack = Stack(plan, log)
+            watch = Watch(plan, configured, os.environ, log) if "--monitoring" in arguments else None
+            stack = Stack(watch.plan if watch else plan, log)
             _stop_on_signals(stack)
-            with stack:
+            with stack, watch or contextlib.nullcontext():
                 _say_where(plan, configured)
+                if watch is not None:
+                    watch.say_where()
                 stack.wait()
         except StopRequested:
             print("Wavemill has ended.", flush=True)
@@ -97,6 +101,8 @@ def _plan(configured: Settings, environment: Mapping[str, str], log: PrefixedLog
         workers=int(workers),
         concurrency=configured.worker_concurrency,
         worker_stop_seconds=soft_shutdown + 5,
+        api_metrics_port=configured.api_metrics_port,
+        worker_metrics_port=configured.worker_metrics_port,
     )
 
 
@@ -157,4 +163,4 @@ def _shown(folder: Path) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

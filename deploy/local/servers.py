@@ -32,8 +32,8 @@ START_SECONDS = 60.0
 NO_RETRY = Retry(NoBackoff(), 0)
 
 
-class _Server(ABC):
-    """What the two have in common: a folder, a port, a process, and a wait until it answers."""
+class Server(ABC):
+    """What they have in common: a folder, a port, a process, and a wait until it answers."""
 
     title: str
 
@@ -103,7 +103,7 @@ class _Server(ABC):
         self.close()
 
 
-class RedisServer(_Server):
+class RedisServer(Server):
     """A Redis server."""
 
     title = "Redis"
@@ -198,7 +198,7 @@ class RedisServer(_Server):
         return False
 
 
-class PostgresServer(_Server):
+class PostgresServer(Server):
     """A PostgreSQL server with one superuser, `wavemill`.
 
     PostgreSQL refuses to run as root: root runs it as `nobody`.

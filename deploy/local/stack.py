@@ -45,6 +45,16 @@ class Plan:
     workers: int = 1
     concurrency: int = 2
     worker_stop_seconds: float = 10.0
+    api_metrics_port: int = 0
+    """0: the API serves no metrics."""
+    worker_metrics_port: int = 0
+    """Port of the first worker's metrics, each further one has the next; 0: no worker serves any."""
+
+    @property
+    def worker_metrics_ports(self) -> list[int]:
+        """Port of each worker's metrics; empty where they serve none."""
+        first = self.worker_metrics_port
+        return list(range(first, first + self.workers)) if first else []
 
     @property
     def api_url(self) -> str:
@@ -98,10 +108,10 @@ class Stack:
         if self.plan.redis is not None:
             self.plan.redis.start()
         self._migrate()
-        api = self._start("api", self._api_command(), stop_seconds=10)
-        for number in range(1, self.plan.workers + 1):
-            name = f"worker{number}"
-            self._start(name, self._worker_command(name), stop_seconds=self.plan.worker_stop_seconds)
+        metrics = {"WAVEMILL_API_METRICS_PORT": str(self.plan.api_metrics_port)}
+        api = self._start("api", self._api_command(), stop_seconds=10, more=metrics)
+        for number in range(self.plan.workers):
+            self._start_worker(number)
         monitor = self._start("monitor", [sys.executable, "-m", "services.monitor"], stop_seconds=5)
         self._wait_for_answer(api, f"{self.plan.api_url}/readyz")
         self._wait_for_answer(monitor, f"{self.plan.monitor_url}/metrics")
@@ -163,11 +173,19 @@ class Stack:
             *("--loglevel=info", f"--concurrency={self.plan.concurrency}", "-Q", QUEUES, "-n", f"{name}@%h"),
         ]
 
-    def _start(self, name: str, command: list[str], *, stop_seconds: float) -> ChildProcess:
+    def _start_worker(self, number: int) -> None:
+        name = f"worker{number + 1}"
+        ports = self.plan.worker_metrics_ports
+        metrics = {"WAVEMILL_WORKER_METRICS_PORT": str(ports[number] if ports else 0)}
+        self._start(name, self._worker_command(name), stop_seconds=self.plan.worker_stop_seconds, more=metrics)
+
+    def _start(
+        self, name: str, command: list[str], *, stop_seconds: float, more: Mapping[str, str] | None = None
+    ) -> ChildProcess:
         service = ChildProcess(
             name,
             command,
-            environment=self._environment,
+            environment={**self._environment, **(more or {})},
             folder=CHECKOUT,
             sink=lambda line: self._log(name, line),
             stop_seconds=stop_seconds,

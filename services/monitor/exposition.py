@@ -91,12 +91,17 @@ def _backlogs(view: DatabaseView) -> Iterator[Metric]:
         "Time since the creation of the oldest queued job that is due; 0 if there is none.",
         labels=["queue"],
     )
+    paused = GaugeMetricFamily(
+        "wavemill_queue_paused", "1 where an operator has paused a queue: none of its jobs begins.", labels=["queue"]
+    )
     for queue in QUEUES:
         backlog = view.queues.get(queue)
         waiting.add_metric([queue], backlog.waiting if backlog else 0)
         oldest.add_metric([queue], backlog.oldest_seconds if backlog else 0.0)
+        paused.add_metric([queue], queue in view.paused)
     yield waiting
     yield oldest
+    yield paused
 
 
 def _workers(census: Census) -> Iterator[Metric]:

@@ -7,7 +7,7 @@ view of it, rather than an old one.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -25,6 +25,7 @@ from shared.store.backlog import Backlog, QueueBacklog
 from shared.store.database import Database
 from shared.store.finished import Finished, FinishedCount
 from shared.store.footprint import Connections, Footprint
+from shared.store.queue_pauses import QueuePauses
 from shared.store.records import JobCount
 from shared.store.retention import Retention
 from shared.store.tallies import Tallies, Tally
@@ -86,6 +87,7 @@ class DatabaseView:
     """The jobs and the workers as the database has them, and the database itself."""
 
     queues: Mapping[str, QueueBacklog]
+    paused: Collection[str]
     not_waiting: Sequence[JobCount]
     finished: Sequence[FinishedCount]
     poisoned: Mapping[str, int]
@@ -120,6 +122,7 @@ class DatabaseLook:
     def __init__(self, database: Database, settings: Settings) -> None:
         self._settings = settings
         self._backlog = Backlog(database)
+        self._pauses = QueuePauses(database)
         self._finished = Finished(database)
         self._workers = Workers(database)
         self._tallies = Tallies(database)
@@ -131,6 +134,7 @@ class DatabaseLook:
         settings = self._settings
         return DatabaseView(
             queues=await self._backlog.queues(grace_seconds=settings.undispatched_grace_seconds),
+            paused=(await self._pauses.all()).keys(),
             not_waiting=await self._backlog.not_waiting(),
             finished=await self._finished.totals(),
             poisoned=await self._backlog.poisoned(),

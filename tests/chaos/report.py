@@ -34,6 +34,7 @@ def table(outcomes: Sequence[Outcome]) -> str:
         ("event streams followed", lambda run: sum(one.followed for one in run.evidence.submissions)),
         ("events seen", lambda run: sum(len(one.events) for one in run.evidence.submissions)),
         ("faults", lambda run: len(run.faults)),
+        ("alerts that they raised", _alerts),
         *((f"**{kind}**", _breaches_of(kind)) for kind in verdict.KINDS),
         ("longest recovery of a job from a dead worker, s", lambda run: f"{run.longest_recovery:.1f}"),
         ("last job ended after the last fault, s", lambda run: f"{run.quiet_after:.1f}"),
@@ -68,6 +69,10 @@ def _markdown(
 
 def _breaches_of(kind: str) -> Callable[[Outcome], object]:
     return lambda run: f"**{run.by_kind.get(kind, 0)}**"
+
+
+def _alerts(run: Outcome) -> str:
+    return "not looked at" if run.alerts is None else ", ".join(run.alerts) or "none"
 
 
 def _done_of(kind: Kind) -> Callable[[Outcome], object]:

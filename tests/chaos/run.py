@@ -7,12 +7,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-from tests.chaos import verdict
+from tests.chaos import verdict, watching
 from tests.chaos.evidence import Evidence, collect
 from tests.chaos.faults import Faults
 from tests.chaos.load import Answer, Load, Submission
@@ -39,6 +40,8 @@ class Plan:
     checkout: Path = ROOT
     workers: int = 2
     monitors: int = 2
+    watched: bool = False
+    """Whether a Prometheus looks on, which then may raise no alert without a reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class Outcome:
     evidence: Evidence
     breaches: Sequence[verdict.Breach]
     faults: Sequence[tuple[Fault, str]]
+    alerts: Sequence[str] | None  # those that fired; None where nobody looked
     orphaned: Sequence[str]
     seconds: float
     quiet_after: float  # from the end of faults and load to the end of the last job
@@ -80,7 +84,12 @@ async def run(plan: Plan, folder: Path, *, say: Callable[[str], None] = print) -
     # The default has a thread for each core and four more; each service that is stopped or started takes one.
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(32))
     started = time.monotonic()
-    async with opened(folder, checkout=plan.checkout, workers=plan.workers, monitors=plan.monitors) as testbed:
+    async with AsyncExitStack() as held:
+        testbed = await held.enter_async_context(
+            opened(folder, checkout=plan.checkout, workers=plan.workers, monitors=plan.monitors)
+        )
+        # In a thread: this loop serves the proxies.
+        prometheus = await asyncio.to_thread(held.enter_context, watching.watching(testbed)) if plan.watched else None
         load = Load(
             str(testbed.system.client.base_url),
             clips,
@@ -98,16 +107,19 @@ async def run(plan: Plan, folder: Path, *, say: Callable[[str], None] = print) -
         quiet_after = time.monotonic() - healed
         await load.close(patience_seconds=_STREAMS_END_SECONDS)
         await asyncio.sleep(_LATE_WRITES_SECONDS)
+        alerts = await asyncio.to_thread(watching.alerts, prometheus) if prometheus else None
         for service in testbed.services:
             service.note_death()
         await asyncio.to_thread(testbed.system.stop)
         evidence = await collect(testbed.database_url, testbed.blobs, load.submissions)
     left, unexplained = verdict.orphaned(evidence)
     deaths = [verdict.Breach(verdict.DIED, death) for service in testbed.services for death in service.deaths]
+    wrong_alerts = watching.breaches(alerts, evidence) if alerts else ()
     return Outcome(
         plan=plan,
         evidence=evidence,
-        breaches=[*verdict.breaches(evidence), *unexplained, *deaths],
+        breaches=[*verdict.breaches(evidence), *unexplained, *deaths, *wrong_alerts],
+        alerts=sorted(alerts.fired) if alerts else None,
         faults=faults.done,
         orphaned=left,
         seconds=time.monotonic() - started,

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,6 +123,8 @@ class Testbed:
     api: Service
     workers: tuple[Service, ...]
     monitors: tuple[Service, ...]
+    scraped: Mapping[str, Sequence[int]]
+    """Ports of the services' metrics, by the jobs of Prometheus."""
 
     @property
     def database_url(self) -> str:
@@ -159,11 +161,14 @@ async def opened(folder: Path, *, checkout: Path = ROOT, workers: int = 2, monit
             database_url=_through(postgres_network, postgres.url),
             redis=redis,
             checkout=code,
+            api_metrics_port=(api_port := free_port()),
             **SETTINGS,
         )
         system.environment = {**system.environment, "REDIS_PORT": str(redis_network.port)}
         # In a thread: the services that end still need the proxies, which this loop serves.
         stack.push_async_callback(asyncio.to_thread, system.__exit__, None, None, None)
+        worker_ports = [free_port() for _ in range(workers)]
+        monitor_ports = [free_port() for _ in range(monitors)]
         testbed = Testbed(
             system=system,
             redis=redis,
@@ -171,8 +176,9 @@ async def opened(folder: Path, *, checkout: Path = ROOT, workers: int = 2, monit
             redis_network=redis_network,
             postgres_network=postgres_network,
             api=Service("API", system, system.start_api),
-            workers=tuple(_worker(system, f"worker-{number + 1}") for number in range(workers)),
-            monitors=tuple(_monitor(system, number + 1) for number in range(monitors)),
+            workers=tuple(_worker(system, f"worker-{number + 1}", port) for number, port in enumerate(worker_ports)),
+            monitors=tuple(_monitor(system, number + 1, port) for number, port in enumerate(monitor_ports)),
+            scraped={"api": [api_port], "worker": worker_ports, "monitor": monitor_ports},
         )
         # So that there is something to take away from the first moment on.
         (testbed.blobs / "artifacts").mkdir(parents=True)
@@ -192,20 +198,21 @@ def _migrate(url: str, code: Path) -> None:
     subprocess.run([sys.executable, "-m", "shared.store.migrate"], cwd=code, env=environment, check=True)
 
 
-def _worker(system: System, name: str) -> Service:
+def _worker(system: System, name: str, metrics_port: int) -> Service:
     heartbeat_file = system.folder / f"{name}.alive"
 
     def start() -> ChildProcess:
         heartbeat_file.unlink(missing_ok=True)
-        worker = system.start_worker(name, concurrency=CHILDREN, heartbeat_file=heartbeat_file)
+        worker = system.start_worker(
+            name, concurrency=CHILDREN, heartbeat_file=heartbeat_file, metrics_port=metrics_port
+        )
         system.wait_until_alive(worker, heartbeat_file)
         return worker
 
     return Service(name, system, start)
 
 
-def _monitor(system: System, number: int) -> Service:
-    port = free_port()
+def _monitor(system: System, number: int, port: int) -> Service:
     return Service(f"monitor-{number}", system, lambda: system.start_monitor(port))
 
 

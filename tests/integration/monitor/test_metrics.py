@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from deploy.local.servers import PostgresServer, RedisServer
 from services.monitor.reconciler import LEADERSHIP
 from shared.store.leadership import Leadership
+from shared.store.queue_pauses import QueuePauses
 from shared.store.records import Usage
 from shared.store.workers import Workers
 from tests.conftest import migrate
@@ -45,9 +46,11 @@ async def test_a_scrape_tells_jobs_queues_and_workers(house: House, quiet_monito
     await house.jobs.fail(await house.claim(failed), code="bad", message="Bad.", usage=Usage())
     await Workers(house.database).beat(name="worker", queues=["default"], concurrency=2, busy=1, processes=[])
     await Workers(house.database).beat(name="idle", queues=["default", "low"], concurrency=3, busy=0, processes=[])
+    await QueuePauses(house.database).pause("speech")
 
     quiet_monitor.wait_for(1, "jobs_finished_total", status="failed", queue="default")
     quiet_monitor.wait_for(2, "workers", state="alive")
+    quiet_monitor.wait_for(1, "queue_paused", queue="speech")
     quiet_monitor.wait_for(3, "queue_messages", queue="high")
     samples = quiet_monitor.samples()
 
@@ -73,6 +76,7 @@ async def test_a_scrape_tells_jobs_queues_and_workers(house: House, quiet_monito
     assert [quiet_monitor.sample(f"workers{what}") for what in ("_busy", "_slots", "_slots_busy")] == [1, 5, 1]
     assert labelled(samples, "queue_workers", "queue") == nothing | {"default": 2, "low": 1}
     assert labelled(samples, "queue_slots", "queue") == nothing | {"default": 5, "low": 3}
+    assert labelled(samples, "queue_paused", "queue") == nothing | {"speech": 1}
     ages = labelled(samples, "queue_oldest_job_age_seconds", "queue")
     assert 100 <= ages["high"] < 160
     assert 0 < ages["low"] < 60

@@ -25,7 +25,7 @@ CHECKOUT = Path(__file__).parents[3]
 class Run:
     """A `make run` in a data folder of its own, by which its processes are known."""
 
-    def __init__(self, folder: Path, **environment: str) -> None:
+    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
         self.data = folder / "data"
         self._output = folder / "output"
         self.api_port, self.monitor_port = free_port(), free_port()
@@ -44,7 +44,7 @@ class Run:
         }
         with self._output.open("wb") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local.run"],
+                [sys.executable, "-m", "deploy.local.run", *arguments],
                 cwd=CHECKOUT,
                 env=self.environment,
                 stdout=output,
@@ -81,8 +81,8 @@ class Run:
 
 
 @contextlib.contextmanager
-def running(folder: Path, **environment: str) -> Iterator[Run]:
-    run = Run(folder, **environment)
+def running(folder: Path, *arguments: str, **environment: str) -> Iterator[Run]:
+    run = Run(folder, *arguments, **environment)
     try:
         yield run
     finally:
