@@ -43,6 +43,10 @@ down: ## End the containers; what they hold stays in its volumes
 compose-test: uv ## Try docker-compose.yml on the Docker engine here: load, crashes, restarts, walls
 	@$(UV) run --frozen --no-group lint python -m tests.deploy.compose
 
+.PHONY: deploy-check
+deploy-check: uv ## Hold the files for Kubernetes and systemd against their schemas and checkers
+	@$(UV) run --frozen --no-group lint python -m tests.deploy.check
+
 ##@ Operate
 .PHONY: worker
 worker: uv ## Start one Celery worker (needs REDIS_HOST and DATABASE_URL, or a `make run`'s)
@@ -90,8 +94,9 @@ format: uv ## Format the code, and put right what the linter can
 	@$(RUN) --group lint ruff format
 
 .PHONY: docs
-docs: uv ## Write the pages of docs/ that come from the code
+docs: uv ## Write the pages and resources that come from the code, the rules and the dashboards
 	@$(STACK) python -m deploy.docs.configuration >docs/configuration.md
+	@$(RUN) --group test python -m deploy.kubernetes.generated_files
 
 .PHONY: screenshots
 screenshots: uv ## Take the pictures of docs/images/ again, of a Wavemill under load (needs chromium)
