@@ -130,11 +130,7 @@ def test_a_media_worker_reaches_this_server_alone() -> None:
 
 
 def test_no_two_units_serve_their_metrics_on_the_same_port() -> None:
-    ports = [
-        port
-        for path in UNITS
-        for line in values(path, "Environment")
-        for port in re.findall(r"METRICS_PORT=(\S+)", line)
-    ]
+    lines = [line for path in UNITS for line in values(path, "Environment")]
+    ports = [port for line in lines for port in re.findall(r"METRICS_PORT=(\S+)", line)]
     # Ten media workers, 9110 to 9119, beside the monitor's own.
     assert sorted([*ports, str(Settings.model_fields["monitor_port"].default)]) == ["9107", "9108", "9109", "911%i"]
