@@ -80,6 +80,10 @@ chaos: uv ## Kill, stop and cut off parts under load; writes docs/reliability.md
 bench-jobs: uv ## Measure the life of a job beside Celery, procrastinate and others, and write docs/benchmarks.md
 	@$(UV) run --frozen --group bench python -m tests.benchmarks.jobs
 
+.PHONY: sizing
+sizing: uv ## Measure what one core of a worker does in an hour, and write it into docs/deploy.md
+	@$(UV) run --frozen --no-group lint python -m tests.benchmarks.sizing
+
 .PHONY: lint
 lint: uv ## Check style, types and the walls between the services
 	@$(UV) run --frozen ruff check
