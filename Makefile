@@ -26,6 +26,10 @@ demo: uv ## Process a recording before your eyes (FILE=recording.wav for one of 
 run: uv ## Run Wavemill here until Ctrl-C (WORKERS=3 for three workers)
 	@$(STACK) python -m deploy.local.run
 
+.PHONY: up-monitoring
+up-monitoring: uv ## The same, watched by Prometheus and Alertmanager (needs both on the PATH)
+	@$(STACK) python -m deploy.local.run --monitoring
+
 ##@ Containers
 .PHONY: env
 env: uv ## Write .env with random passwords for docker-compose.yml; one that is there stays as it is
@@ -43,9 +47,9 @@ down: ## End the containers; what they hold stays in its volumes
 compose-test: uv ## Try docker-compose.yml on the Docker engine here: load, crashes, restarts, walls
 	@$(UV) run --frozen --no-group lint python -m tests.deploy.compose
 
-.PHONY: up-monitoring
-up-monitoring: uv ## The same, watched by Prometheus and Alertmanager (needs both on the PATH)
-	@$(STACK) python -m deploy.local.run --monitoring
+.PHONY: deploy-check
+deploy-check: uv ## Hold the files for Kubernetes and systemd against their schemas and checkers
+	@$(UV) run --frozen --no-group lint python -m tests.deploy.check
 
 ##@ Operate
 .PHONY: worker
@@ -83,6 +87,10 @@ chaos: uv ## Kill, stop and cut off parts under load; writes docs/reliability.md
 bench-jobs: uv ## Measure the life of a job beside Celery, procrastinate and others, and write docs/benchmarks.md
 	@$(UV) run --frozen --group bench python -m tests.benchmarks.jobs
 
+.PHONY: sizing
+sizing: uv ## Measure what one core of a worker does in an hour, and write it into docs/deploy.md
+	@$(UV) run --frozen --no-group lint python -m tests.benchmarks.sizing
+
 .PHONY: lint
 lint: uv ## Check style, types and the walls between the services
 	@$(UV) run --frozen ruff check
@@ -101,8 +109,9 @@ dashboards: uv ## Write Grafana's dashboards from deploy/dashboards/
 	@$(STACK) python -m deploy.dashboards
 
 .PHONY: docs
-docs: uv ## Write the pages of docs/ that come from the code
+docs: uv ## Write the pages and resources that come from the code, the rules and the dashboards
 	@$(STACK) python -m deploy.docs.configuration >docs/configuration.md
+	@$(RUN) --group test python -m deploy.kubernetes.generated_files
 
 .PHONY: screenshots
 screenshots: uv ## Take the pictures of docs/images/ again, of a Wavemill under load (needs chromium)

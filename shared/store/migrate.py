@@ -1,10 +1,21 @@
 """`python -m shared.store.migrate`: bring the database of DATABASE_URL to the newest schema."""
 
 import argparse
+import asyncio
+import sys
 from pathlib import Path
 
 from alembic import command
 from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from shared.settings import settings
+from shared.store.database import Database
+
+_ASK_EVERY_SECONDS = 2.0
 
 
 def config() -> Config:
@@ -21,14 +32,46 @@ def upgrade() -> None:
     command.upgrade(config(), "head")
 
 
+async def wait() -> None:
+    """Return when the database has every migration of this version, by whoever applies them.
+
+    A database that is newer than this version is waited for no longer: old services go on beside new ones.
+    """
+    database = Database.from_settings(settings())
+    try:
+        while not await _is_migrated(database):
+            sys.stderr.write("The database is away, or not migrated to this version yet; waiting.\n")
+            await asyncio.sleep(_ASK_EVERY_SECONDS)
+    finally:
+        await database.close()
+
+
+async def _is_migrated(database: Database) -> bool:
+    try:
+        async with database.read() as connection:
+            revision = await connection.run_sync(_revision)
+    except (SQLAlchemyError, OSError):
+        return False
+    scripts = ScriptDirectory.from_config(config())
+    older = {script.revision for script in scripts.walk_revisions()} - set(scripts.get_heads())
+    return revision is not None and revision not in older
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()
+
+
 def main() -> None:
-    """Upgrade, or write a new migration from the difference between the tables and the database."""
+    """Upgrade, wait until another has, or write a new migration from what tables and database differ in."""
     parser = argparse.ArgumentParser(prog="python -m shared.store.migrate", description=__doc__)
     parser.add_argument("--new", metavar="MESSAGE", help="write a migration from what the tables have and it has not")
     parser.add_argument("--number", metavar="NNNN", help="the new migration's number")
+    parser.add_argument("--wait", action="store_true", help="apply nothing, and end when another has applied all")
     arguments = parser.parse_args()
     if arguments.new:
         command.revision(config(), arguments.new, autogenerate=True, rev_id=arguments.number)
+    elif arguments.wait:
+        asyncio.run(wait())
     else:
         upgrade()
 

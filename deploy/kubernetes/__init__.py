@@ -1,0 +1,1 @@
+"""What Kubernetes is told, and what of it comes from other files."""
