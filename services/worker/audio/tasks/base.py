@@ -1,5 +1,6 @@
 """What every task of a run has in common."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -49,7 +50,7 @@ class MixedMeter:
         return self._meter.measurement()
 
 
-class Task:
+class Task(ABC):
     """An operation under way; what it does not override, it does not need."""
 
     needs_more_passes = False
@@ -66,15 +67,15 @@ class Task:
         """Consumers of another pass over the audio, asked for whenever one has ended, until nobody has any."""
         return ()
 
+    @abstractmethod
     def result(self, frames: int) -> AnyResult:
         """The result, after all passes; `frames` were decoded."""
-        raise NotImplementedError
 
     def artifacts(self) -> Sequence[Artifact]:
         """The files that were written."""
         return ()
 
-    def abort(self) -> None:
+    def abort(self) -> None:  # noqa: B027 - one that began nothing has nothing to remove
         """Close and remove what was begun. Comes instead of result, in any state."""
 
 
