@@ -129,9 +129,10 @@ class Presence:
                             processes=identity.family_names(),
                         )
                     await self._hear_operators(workers, pauses)
-                    await self._silence.listen(redis, self._consumption.wanted)
                     await orphans.give_up()
                     await asyncio.to_thread(scratch.clear_of_the_dead)
+                    # Last: while Redis is away, the rest goes on.
+                    await self._silence.listen(redis, self._consumption.wanted)
                 except Exception as error:
                     # Whatever it is, the worker works on, and is to be heard of.
                     unforeseen = not classify(error).is_transient
