@@ -1,71 +1,26 @@
-"""The tables. Their history is in shared/store/migrations."""
+"""Uploads, jobs, their attempts and their artifacts."""
 
-from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import (
-    JSON,
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
     ColumnElement,
-    DateTime,
     Float,
     ForeignKey,
     Index,
     Integer,
-    MetaData,
     Table,
     Text,
-    TypeDecorator,
     Uuid,
     literal,
     literal_column,
-    select,
 )
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.engine import Dialect
 
 from shared.schema.jobs import AttemptOutcome, JobStatus, Priority
-
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware datetime in UTC, also on SQLite, which knows no time zones."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """Drop the zone where the database cannot keep it."""
-        if value is None or dialect.name == "postgresql":
-            return value
-        return value.astimezone(UTC).replace(tzinfo=None)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
-        """Bring the zone back."""
-        if value is None:
-            return None
-        moment: datetime = value
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-
-
-def _one_of(column: str, values: type[JobStatus | Priority | AttemptOutcome]) -> CheckConstraint:
-    listed = ", ".join(f"'{value}'" for value in values)
-    return CheckConstraint(f"{column} IN ({listed})", name=column)
-
-
-Json = JSON().with_variant(JSONB(), "postgresql")
+from shared.store.tables.columns import Json, UtcDateTime, metadata, one_of, partial_index
 
 uploads = Table(
     "uploads",
@@ -116,8 +71,8 @@ jobs = Table(
     Column("finished_at", UtcDateTime),
     # The files that it made have been kept long enough, and are gone.
     Column("artifacts_removed_at", UtcDateTime),
-    _one_of("status", JobStatus),
-    _one_of("priority", Priority),
+    one_of("status", JobStatus),
+    one_of("priority", Priority),
     CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="lease"),
     CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name="error"),
 )
@@ -136,13 +91,9 @@ is_kept = uploads.c.expired_at.is_(None)
 is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)
 
 
-def _partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> None:
-    Index(name, *columns, postgresql_where=where, sqlite_where=where)
-
-
 Index("ix_jobs_status_id", jobs.c.status, jobs.c.id)
 # Holds all that is asked of the waiting jobs together, so that the rows themselves need not be read.
-_partial_index(
+partial_index(
     "ix_jobs_waiting",
     jobs.c.queue,
     jobs.c.created_at,
@@ -151,15 +102,15 @@ _partial_index(
     jobs.c.input_bytes,
     where=is_waiting,
 )
-_partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
-_partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
-_partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
-_partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
+partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
+partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
+partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
+partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
 # For the operator: the latest failures, and those of a kind.
-_partial_index("ix_jobs_failed", jobs.c.finished_at, jobs.c.id, where=is_failed)
-_partial_index("ix_jobs_failed_code", jobs.c.error_code, jobs.c.id, where=is_failed)
-_partial_index("ix_uploads_kept", uploads.c.created_at, uploads.c.id, where=is_kept)
-_partial_index("ix_uploads_expired", uploads.c.expired_at, where=is_expired)
+partial_index("ix_jobs_failed", jobs.c.finished_at, jobs.c.id, where=is_failed)
+partial_index("ix_jobs_failed_code", jobs.c.error_code, jobs.c.id, where=is_failed)
+partial_index("ix_uploads_kept", uploads.c.created_at, uploads.c.id, where=is_kept)
+partial_index("ix_uploads_expired", uploads.c.expired_at, where=is_expired)
 
 attempts = Table(
     "attempts",
@@ -192,79 +143,4 @@ artifacts = Table(
     Column("media_type", Text, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
-)
-
-leaderships = Table(
-    "leaderships",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("holder", Text, nullable=False),
-    Column("expires_at", UtcDateTime, nullable=False),
-)
-
-workers = Table(
-    "workers",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("queues", Json, nullable=False),
-    Column("concurrency", Integer, nullable=False),
-    # The names under which its processes hold leases.
-    Column("processes", Json, nullable=False),
-    # How many of its children run a job.
-    Column("busy", Integer, nullable=False),
-    Column("started_at", UtcDateTime, nullable=False),
-    Column("seen_at", UtcDateTime, nullable=False, index=True),
-    # From then on it is to take no new jobs.
-    Column("draining_since", UtcDateTime),
-)
-
-# The queues of which no job is begun until they are resumed.
-queue_pauses = Table(
-    "queue_pauses",
-    metadata,
-    Column("queue", Text, primary_key=True),
-    Column("since", UtcDateTime, nullable=False),
-)
-is_paused = select(queue_pauses.c.queue).where(queue_pauses.c.queue == jobs.c.queue).exists()
-
-# What operators did, the newest last.
-audit = Table(
-    "audit",
-    metadata,
-    Column("id", Uuid, primary_key=True),
-    Column("at", UtcDateTime, nullable=False),
-    Column("who", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("target", Text, nullable=False),
-    Column("outcome", Text, nullable=False),
-    Column("detail", Text, nullable=False),
-)
-
-# How many jobs ended how, of those that ended until the watermark, and how many of these are no longer there
-# (shared/store/finished.py).
-finished_totals = Table(
-    "finished_totals",
-    metadata,
-    Column("status", Text, primary_key=True),
-    Column("queue", Text, primary_key=True),
-    Column("ended", BigInteger, nullable=False),
-    Column("gone", BigInteger, nullable=False),
-)
-
-# One row: the latest `finished_at` that the totals hold.
-finished_watermark = Table(
-    "finished_watermark",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=False),
-    Column("counted_until", UtcDateTime, nullable=False),
-    CheckConstraint("id = 1", name="one_row"),
-)
-
-# How often a thing has happened that happens seldom, by a label of its own (shared/store/tallies.py).
-tallies = Table(
-    "tallies",
-    metadata,
-    Column("name", Text, primary_key=True),
-    Column("label", Text, primary_key=True),
-    Column("total", BigInteger, nullable=False),
 )

@@ -1,0 +1,47 @@
+"""The tables. Their history is in shared/store/migrations."""
+
+from shared.store.tables.columns import Json, UtcDateTime, metadata
+from shared.store.tables.fleet import audit, is_paused, leaderships, queue_pauses, workers
+from shared.store.tables.jobs import (
+    artifacts,
+    attempts,
+    has_finished,
+    is_delayed,
+    is_expired,
+    is_failed,
+    is_kept,
+    is_poisoned,
+    is_queued,
+    is_running,
+    is_waiting,
+    jobs,
+    uploads,
+)
+from shared.store.tables.totals import finished_totals, finished_watermark, tallies
+
+__all__ = [
+    "Json",
+    "UtcDateTime",
+    "artifacts",
+    "attempts",
+    "audit",
+    "finished_totals",
+    "finished_watermark",
+    "has_finished",
+    "is_delayed",
+    "is_expired",
+    "is_failed",
+    "is_kept",
+    "is_paused",
+    "is_poisoned",
+    "is_queued",
+    "is_running",
+    "is_waiting",
+    "jobs",
+    "leaderships",
+    "metadata",
+    "queue_pauses",
+    "tallies",
+    "uploads",
+    "workers",
+]
