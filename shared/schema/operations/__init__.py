@@ -1,0 +1,40 @@
+"""What a client can ask for: the operations, each with its parameters, as a discriminated union on `op`."""
+
+from shared.schema.operations.base import Operation
+from shared.schema.operations.encodings import (
+    AAC_SAMPLE_RATES,
+    LOSSY_FORMATS,
+    MP3_SAMPLE_RATES,
+    OPUS_SAMPLE_RATES,
+    AudioFormat,
+    Encoding,
+    Normalize,
+    Transcode,
+)
+from shared.schema.operations.measurements import Loudness, Probe, Silence
+from shared.schema.operations.pictures import ColorMap, FrequencyScale, Spectrogram, Waveform, WaveformFormat
+from shared.schema.operations.union import OPERATIONS, AnyOperation, operations_adapter, with_names
+
+__all__ = [
+    "AAC_SAMPLE_RATES",
+    "LOSSY_FORMATS",
+    "MP3_SAMPLE_RATES",
+    "OPERATIONS",
+    "OPUS_SAMPLE_RATES",
+    "AnyOperation",
+    "AudioFormat",
+    "ColorMap",
+    "Encoding",
+    "FrequencyScale",
+    "Loudness",
+    "Normalize",
+    "Operation",
+    "Probe",
+    "Silence",
+    "Spectrogram",
+    "Transcode",
+    "Waveform",
+    "WaveformFormat",
+    "operations_adapter",
+    "with_names",
+]
