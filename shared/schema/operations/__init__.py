@@ -3,20 +3,24 @@
 from shared.schema.operations.base import Operation
 from shared.schema.operations.encodings import (
     AAC_SAMPLE_RATES,
+    CHANNEL_COUNTS,
     LOSSY_FORMATS,
     MP3_SAMPLE_RATES,
     OPUS_SAMPLE_RATES,
     AudioFormat,
     Encoding,
     Normalize,
+    RateControl,
     Transcode,
 )
 from shared.schema.operations.measurements import Loudness, Probe, Silence
 from shared.schema.operations.pictures import ColorMap, FrequencyScale, Spectrogram, Waveform, WaveformFormat
+from shared.schema.operations.tags import Tags
 from shared.schema.operations.union import OPERATIONS, AnyOperation, operations_adapter, with_names
 
 __all__ = [
     "AAC_SAMPLE_RATES",
+    "CHANNEL_COUNTS",
     "LOSSY_FORMATS",
     "MP3_SAMPLE_RATES",
     "OPERATIONS",
@@ -30,8 +34,10 @@ __all__ = [
     "Normalize",
     "Operation",
     "Probe",
+    "RateControl",
     "Silence",
     "Spectrogram",
+    "Tags",
     "Transcode",
     "Waveform",
     "WaveformFormat",
