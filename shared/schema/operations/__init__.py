@@ -14,7 +14,14 @@ from shared.schema.operations.encodings import (
     Transcode,
 )
 from shared.schema.operations.measurements import Loudness, Probe, Silence
-from shared.schema.operations.pictures import ColorMap, FrequencyScale, Spectrogram, Waveform, WaveformFormat
+from shared.schema.operations.pictures import (
+    ColorMap,
+    FrequencyScale,
+    Spectrogram,
+    Waveform,
+    WaveformFormat,
+    WaveformPicture,
+)
 from shared.schema.operations.tags import Tags
 from shared.schema.operations.union import OPERATIONS, AnyOperation, operations_adapter, with_names
 
@@ -41,6 +48,7 @@ __all__ = [
     "Transcode",
     "Waveform",
     "WaveformFormat",
+    "WaveformPicture",
     "operations_adapter",
     "with_names",
 ]

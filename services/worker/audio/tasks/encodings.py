@@ -21,7 +21,7 @@ _NO_LIMITS = Limits(decoded_samples=2**63)
 
 
 class TranscodeTask(Task):
-    """The audio in another format. Loudness tags stand in front of the audio, so that with them it takes a pass more."""
+    """The audio in another format. Loudness tags stand in front of it in the file: they take a pass more."""
 
     def __init__(self, operation: Transcode, workspace: Workspace) -> None:
         self._operation = operation
