@@ -13,7 +13,7 @@ from shared.schema.operations.encodings import (
     RateControl,
     Transcode,
 )
-from shared.schema.operations.measurements import Loudness, Probe, Silence
+from shared.schema.operations.measurements import Loudness, Probe, SeriesFormat, Silence
 from shared.schema.operations.pictures import (
     ColorMap,
     FrequencyScale,
@@ -42,6 +42,7 @@ __all__ = [
     "Operation",
     "Probe",
     "RateControl",
+    "SeriesFormat",
     "Silence",
     "Spectrogram",
     "Tags",

@@ -2,5 +2,6 @@
 
 from services.worker.audio.loudness.meter import LoudnessMeter, Measurement
 from services.worker.audio.loudness.replay_gain import gains
+from services.worker.audio.loudness.series import Series, write_series
 
-__all__ = ["LoudnessMeter", "Measurement", "gains"]
+__all__ = ["LoudnessMeter", "Measurement", "Series", "gains", "write_series"]

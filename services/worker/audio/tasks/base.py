@@ -8,7 +8,7 @@ from pathlib import Path
 from services.worker.audio.cover import Cover, read_cover
 from services.worker.audio.encoders import Labels
 from services.worker.audio.layouts import Mixer
-from services.worker.audio.loudness import LoudnessMeter, Measurement
+from services.worker.audio.loudness import LoudnessMeter, Measurement, Series
 from services.worker.audio.pcm import Pcm, Samples
 from services.worker.audio.pipeline import Consumer, Control
 from services.worker.audio.report import Artifact
@@ -63,6 +63,10 @@ class MixedMeter:
     def measurement(self) -> Measurement:
         """The measurement, once the pass has ended."""
         return self._meter.measurement()
+
+    def series(self) -> Series:
+        """Loudness over time, once the pass has ended."""
+        return self._meter.series()
 
 
 class Task(ABC):

@@ -109,9 +109,9 @@ def _as_read(samples: Samples, resolution: Resolution) -> Samples:
     A 16-bit source is exact without being scaled first, and a lossy one has no integers to be exact about.
     """
     if resolution is Resolution.INT24:
-        return np.floor(samples * np.float32(32768))
-    if resolution is Resolution.FLOAT:
-        return np.trunc(np.clip(samples, -1, 1) * np.float32(32767))
+        samples = np.floor(samples * np.float32(32768))
+    elif resolution is Resolution.FLOAT:
+        samples = np.trunc(np.clip(samples, -1, 1) * np.float32(32767))
     return samples
 
 

@@ -58,9 +58,9 @@ def _bands(
     return [(edges[row], edges[row + 1], extremes[0, row], extremes[1, row]) for row in range(rows)]
 
 
-def _line(level: NDArray[np.float32], lowest: int) -> NDArray[np.float32]:
+def _line(level: NDArray[np.float32], lowest: int) -> NDArray[np.float64]:
     """The line of a level: +1 is at the top, 0, and -1 at the bottom, `lowest`."""
-    return (1 - np.clip(level, -1, 1)) / 2 * np.float32(lowest)
+    return (1.0 - np.clip(level.astype(np.float64), -1, 1)) / 2 * lowest
 
 
 def _rgba(color: str) -> bytes:
