@@ -1,8 +1,9 @@
 """Each operation as a task: what it wants to be fed with in which pass, and its result at the end."""
 
-from services.worker.audio.tasks.analyses import LoudnessTask, ProbeTask, SilenceTask, SpectrogramTask, WaveformTask
 from services.worker.audio.tasks.base import Task, Workspace
 from services.worker.audio.tasks.encodings import NormalizeTask, TranscodeTask
+from services.worker.audio.tasks.measurements import LoudnessTask, ProbeTask, SilenceTask
+from services.worker.audio.tasks.pictures import SpectrogramTask, WaveformTask
 from shared.schema.operations import AnyOperation, Loudness, Normalize, Probe, Silence, Spectrogram, Transcode, Waveform
 
 __all__ = ["Task", "Workspace", "task_for"]
