@@ -11,16 +11,19 @@ from shared.schema.operations.encodings import (
     Normalize,
     Transcode,
 )
-from shared.schema.operations.measurements import Loudness, Probe, Silence
+from shared.schema.operations.measurements import Acx, Loudness, Probe, Silence
 from shared.schema.operations.pictures import ColorMap, FrequencyScale, Spectrogram, Waveform, WaveformFormat
-from shared.schema.operations.union import OPERATIONS, AnyOperation, operations_adapter, with_names
+from shared.schema.operations.splitting import MAX_PARTS, Split, SplitAtSilence
+from shared.schema.operations.union import OPERATIONS, AnyOperation, input_names, operations_adapter, with_names
 
 __all__ = [
     "AAC_SAMPLE_RATES",
     "LOSSY_FORMATS",
+    "MAX_PARTS",
     "MP3_SAMPLE_RATES",
     "OPERATIONS",
     "OPUS_SAMPLE_RATES",
+    "Acx",
     "AnyOperation",
     "AudioFormat",
     "ColorMap",
@@ -32,9 +35,12 @@ __all__ = [
     "Probe",
     "Silence",
     "Spectrogram",
+    "Split",
+    "SplitAtSilence",
     "Transcode",
     "Waveform",
     "WaveformFormat",
+    "input_names",
     "operations_adapter",
     "with_names",
 ]

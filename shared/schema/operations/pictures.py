@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from shared.schema.edits import Edited
 from shared.schema.operations.base import Operation
 
 
@@ -15,7 +16,7 @@ class WaveformFormat(StrEnum):
     JSON = "json"
 
 
-class Waveform(Operation):
+class Waveform(Operation, Edited):
     """Minimum and maximum of the mono mix for each pixel, in audiowaveform's formats."""
 
     summary = "Waveform data for players, in audiowaveform's .dat (v2) and JSON formats"
@@ -51,7 +52,7 @@ class ColorMap(StrEnum):
     GRAY = "gray"
 
 
-class Spectrogram(Operation):
+class Spectrogram(Operation, Edited):
     """The spectrum of the mean of the channels over time, as a PNG picture; low frequencies are at the bottom."""
 
     summary = "A picture of the spectrum over time (PNG), on a linear, mel or logarithmic frequency axis"

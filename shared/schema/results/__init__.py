@@ -1,9 +1,12 @@
 """What each operation answers, as it stands in a job's `results` under the operation's name."""
 
 from shared.schema.results.base import Result
-from shared.schema.results.encodings import EncodedResult, NormalizeResult, TranscodeResult
+from shared.schema.results.encodings import AlbumTrack, EncodedResult, NormalizeResult, TranscodeResult
 from shared.schema.results.measurements import (
     MOST_SILENCES,
+    AcxReport,
+    AcxResult,
+    AcxRule,
     AudioStream,
     LoudnessResult,
     ProbeResult,
@@ -11,20 +14,27 @@ from shared.schema.results.measurements import (
     SilentInterval,
 )
 from shared.schema.results.pictures import SpectrogramResult, WaveformResult
+from shared.schema.results.splitting import Part, SplitResult
 from shared.schema.results.union import AnyResult
 
 __all__ = [
     "MOST_SILENCES",
+    "AcxReport",
+    "AcxResult",
+    "AcxRule",
+    "AlbumTrack",
     "AnyResult",
     "AudioStream",
     "EncodedResult",
     "LoudnessResult",
     "NormalizeResult",
+    "Part",
     "ProbeResult",
     "Result",
     "SilenceResult",
     "SilentInterval",
     "SpectrogramResult",
+    "SplitResult",
     "TranscodeResult",
     "WaveformResult",
 ]

@@ -3,7 +3,18 @@
 from services.worker.audio.tasks.analyses import LoudnessTask, ProbeTask, SilenceTask, SpectrogramTask, WaveformTask
 from services.worker.audio.tasks.base import Task, Workspace
 from services.worker.audio.tasks.encodings import NormalizeTask, TranscodeTask
-from shared.schema.operations import AnyOperation, Loudness, Normalize, Probe, Silence, Spectrogram, Transcode, Waveform
+from shared.schema.operations import (
+    Acx,
+    AnyOperation,
+    Loudness,
+    Normalize,
+    Probe,
+    Silence,
+    Spectrogram,
+    Split,
+    Transcode,
+    Waveform,
+)
 
 __all__ = ["Task", "Workspace", "task_for"]
 
@@ -29,4 +40,6 @@ def task_for(operation: AnyOperation, workspace: Workspace) -> Task:
             task = TranscodeTask(operation, workspace)
         case Normalize():
             task = NormalizeTask(operation, workspace)
+        case Acx() | Split():
+            raise NotImplementedError(operation.op)
     return task
