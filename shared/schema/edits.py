@@ -160,6 +160,8 @@ class RemoveSilence(Edit):
 
     @model_validator(mode="after")
     def _shortens(self) -> Self:
+        if self.keep_seconds < self.crossfade_seconds:
+            raise ValueError("keep_seconds must not be shorter than crossfade_seconds")
         if self.keep_seconds + self.crossfade_seconds > self.min_seconds:
             raise ValueError("keep_seconds and crossfade_seconds together must not be longer than min_seconds")
         return self
@@ -180,14 +182,13 @@ class Denoise(Edit):
     """Steady noise turned down by spectral subtraction (FFmpeg's afftdn); the length stays the same to the sample."""
 
     summary = "Steady background noise turned down"
-    example = {"edit": "denoise", "reduction_db": 12, "noise_floor_dbfs": -50}
+    example = {"edit": "denoise", "reduction_db": 12}
 
     edit: Literal["denoise"] = "denoise"
     reduction_db: float = Field(default=12.0, ge=1, le=60, description="By how much the noise is turned down.")
-    noise_floor_dbfs: float = Field(
-        default=-50.0, ge=-80, le=-20, description="Level of the noise; a first guess where it is tracked."
+    noise_floor_dbfs: float | None = Field(
+        default=None, ge=-80, le=-20, description="Level of the noise, dBFS; found and followed when left out."
     )
-    track_noise: bool = Field(default=True, description="Follow the level of the noise as it changes.")
 
 
 AnyEdit = Annotated[
