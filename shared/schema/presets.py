@@ -79,6 +79,7 @@ BROADCAST_R128 = Preset(
             target_lufs=-23,
             true_peak_dbtp=-1,
             format=AudioFormat.WAV,
+            bit_depth=24,
             sample_rate=48_000,
         ),
     ),

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from services.worker.audio.encoders import EXTENSIONS, MEDIA_TYPES, Plan, open_encoder
+from services.worker.audio.encoders import EXTENSIONS, MEDIA_TYPES, Labels, Plan, open_encoder
 from services.worker.audio.layouts import Mixer
 from services.worker.audio.limiter import Limiter
 from services.worker.audio.loudness import LoudnessMeter, Measurement
@@ -22,6 +22,7 @@ class Rendition:
         plan: Plan,
         source: Pcm,
         output_dir: Path,
+        labels: Labels,
         *,
         gain_db: float = 0.0,
         ceiling_dbtp: float | None = None,
@@ -34,9 +35,9 @@ class Rendition:
         self._mixer = Mixer(source.channels, plan.channels)
         self._resampler = Resampler(source.sample_rate, plan.sample_rate, len(plan.channels))
         self._limited = None if ceiling_dbtp is None else _Limited(plan, source.resolution, ceiling_dbtp)
-        exact = source.resolution is Resolution.INT16 or (source.resolution is Resolution.INT24 and plan.bits == 24)
+        exact = source.resolution is Resolution.INT16 or (source.resolution is Resolution.INT24 and plan.bits >= 24)
         changed = gain_db != 0 or self._mixer.changes_samples or self._resampler.changes_samples
-        self._encoder = open_encoder(self.path, plan, dither=changed or not exact)
+        self._encoder = open_encoder(self.path, plan, labels, dither=changed or not exact)
 
     def add(self, samples: Samples) -> None:
         """Take in a block, shape (source channels, frames)."""

@@ -2,14 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
+from services.worker.audio.cover import Cover, read_cover
+from services.worker.audio.encoders import Labels
 from services.worker.audio.layouts import Mixer
 from services.worker.audio.loudness import LoudnessMeter, Measurement
 from services.worker.audio.pcm import Pcm, Samples
 from services.worker.audio.pipeline import Consumer, Control
 from services.worker.audio.report import Artifact
 from services.worker.audio.source import Source
+from services.worker.audio.tags import carried_tags
+from shared.schema.operations import Encoding
 from shared.schema.results import AnyResult
 
 
@@ -22,6 +27,16 @@ class Workspace:
         self.output_dir = output_dir
         self.scratch = scratch
         self.meters: dict[tuple[str, ...], MixedMeter] = {}
+
+    def labels(self, encoding: Encoding) -> Labels:
+        """What an output says of itself: the input's tags and cover as far as they are wanted, and what was asked."""
+        return Labels(carried_tags(self.source, encoding), self.cover if encoding.keep_cover else None)
+
+    @cached_property
+    def cover(self) -> Cover | None:
+        """The input's cover picture."""
+        picture = self.source.attached_picture()
+        return None if picture is None else read_cover(picture)
 
     def meter(self, channels: tuple[str, ...]) -> "MixedMeter":
         """The meter of the source's audio mixed to a layout; the same one for all who ask for that layout."""

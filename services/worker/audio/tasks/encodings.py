@@ -1,10 +1,11 @@
 """Operations that write audio."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from services.worker.audio.decode import decode
-from services.worker.audio.encoders import plan_encoding
+from services.worker.audio.encoders import Labels, loudness_tags, plan_encoding
 from services.worker.audio.limits import Limits
 from services.worker.audio.loudness import LoudnessMeter, Measurement
 from services.worker.audio.normalize import GainSearch
@@ -20,35 +21,55 @@ _NO_LIMITS = Limits(decoded_samples=2**63)
 
 
 class TranscodeTask(Task):
-    """The audio in another format."""
+    """The audio in another format. Loudness tags stand in front of the audio, so that with them it takes a pass more."""
 
     def __init__(self, operation: Transcode, workspace: Workspace) -> None:
-        plan = plan_encoding(operation, workspace.pcm)
-        self._rendition = Rendition(str(operation.name), plan, workspace.pcm, workspace.output_dir)
+        self._operation = operation
+        self._workspace = workspace
+        self._plan = plan_encoding(operation, workspace.pcm)
+        self._renditions: list[Rendition] = []
+        self.needs_more_passes = operation.loudness_tags
+        if operation.loudness_tags:
+            self._meter = workspace.meter(self._plan.channels)
+        else:
+            self._begin(workspace.labels(operation))
 
     def encoding(self) -> Sequence[Consumer]:
         """See Task."""
-        return (self._rendition,)
+        return self._renditions
+
+    def next_pass(self, control: Control) -> Sequence[Consumer]:
+        """See Task."""
+        if self._renditions:
+            return ()
+        tags = loudness_tags(self._plan.format, self._meter.measurement())
+        self._begin(replace(self._workspace.labels(self._operation), loudness=tags))
+        return self._renditions
 
     def result(self, frames: int) -> AnyResult:
         """See Task."""
-        plan = self._rendition.plan
+        plan, rendition = self._plan, self._renditions[0]
         return TranscodeResult(
             format=plan.format,
             sample_rate=plan.sample_rate,
             channels=len(plan.channels),
             bitrate_kbps=plan.bitrate_kbps,
-            duration_seconds=round(self._rendition.seconds, 6),
-            artifact=self._rendition.path.name,
+            duration_seconds=round(rendition.seconds, 6),
+            artifact=rendition.path.name,
         )
 
     def artifacts(self) -> Sequence[Artifact]:
         """See Task."""
-        return (self._rendition.artifact,)
+        return [rendition.artifact for rendition in self._renditions]
 
     def abort(self) -> None:
         """See Task."""
-        self._rendition.abort()
+        for rendition in self._renditions:
+            rendition.abort()
+
+    def _begin(self, labels: Labels) -> None:
+        place = self._workspace
+        self._renditions.append(Rendition(str(self._operation.name), self._plan, place.pcm, place.output_dir, labels))
 
 
 class NormalizeTask(Task):
@@ -83,6 +104,7 @@ class NormalizeTask(Task):
                 self._plan,
                 place.pcm,
                 place.output_dir,
+                place.labels(self._operation),
                 gain_db=gain.db,
                 ceiling_dbtp=ceiling,
             )
