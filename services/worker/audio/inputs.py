@@ -1,4 +1,4 @@
-"""The further inputs of a run, by name, and what they may take together with the first one."""
+"""The inputs of a run: its own, further ones by name, and what all of them may take together."""
 
 import threading
 from collections.abc import Iterator, Mapping
@@ -28,7 +28,7 @@ class Extra:
     source_name: str | None = None
 
 
-class Allowance:
+class _Allowance:
     """Samples that a run may decode in all, whichever of its inputs and however often they are from."""
 
     def __init__(self, samples: int) -> None:
@@ -44,23 +44,17 @@ class Allowance:
         with self._lock:
             self._left -= samples.size
             if self._left < 0:
-                raise TooLong("The inputs together are longer than is allowed for their sample rates and channels.")
+                raise TooLong("The audio of all inputs together is longer than is allowed for its sample rate and channels.")
         return samples
 
-    def counted(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """The same blocks, counted."""
-        for block in blocks:
-            self.take(block.samples)
-            yield block
 
+class Inputs:
+    """Opens further inputs where they are needed; each is good audio by itself, or the run fails before it begins."""
 
-class FurtherInputs:
-    """Opens them where they are needed; each is good audio by itself, or the run fails before it begins."""
-
-    def __init__(self, extras: Mapping[str, Extra], limits: Limits, allowance: Allowance) -> None:
+    def __init__(self, extras: Mapping[str, Extra], limits: Limits) -> None:
         self._extras = extras
         self._limits = limits
-        self._allowance = allowance
+        self._allowance = _Allowance(limits.decoded_samples)
         self._pcm: dict[str, Pcm] = {}
 
     def check(self, names: frozenset[str]) -> None:
@@ -77,10 +71,6 @@ class FurtherInputs:
             with self.opened(name) as source:
                 self._pcm[name] = source.pcm
 
-    def pcm(self, name: str) -> Pcm:
-        """What decoding it gives; of one that was checked."""
-        return self._pcm[name]
-
     @contextmanager
     def opened(self, name: str) -> Iterator[Source]:
         """Open it for one pass.
@@ -94,9 +84,16 @@ class FurtherInputs:
                 source = stack.enter_context(open_source(extra.path, self._limits, extra.source_name))
             yield source
 
-    def blocks(self, name: str, source: Source) -> Iterator[Block]:
-        """Decode it, counted."""
-        return self._allowance.counted(self._decoded(name, source))
+    def blocks(self, source: Source, name: str | None = None) -> Iterator[Block]:
+        """Decode an open input, counted; with a name, a further one.
+
+        Raises:
+            AudioError: see decode; or all inputs together are too long.
+        """
+        decoded = decode(source, self._limits) if name is None else self._decoded(name, source)
+        for block in decoded:
+            self._allowance.take(block.samples)
+            yield block
 
     def as_part_of(self, name: str, pcm: Pcm) -> Iterator[Samples]:
         """Decode it at the sample rate and in the layout of something that it is to be a part of, counted as such."""
@@ -113,7 +110,7 @@ class FurtherInputs:
 
     def fits_exactly(self, name: str, pcm: Pcm) -> bool:
         """Whether its samples, put beside those of some audio, are still the integers that they were."""
-        own = self.pcm(name)
+        own = self._pcm[name]
         return (
             own.sample_rate == pcm.sample_rate
             and is_same_layout(own.channels, pcm.channels)

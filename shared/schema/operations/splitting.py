@@ -10,6 +10,7 @@ from shared.schema.operations.base import Operation
 from shared.schema.operations.encodings import AudioFormat, Encoding
 
 MAX_PARTS = 500
+_SHORTEST_PART = 0.01
 
 
 class SplitAtSilence(BaseModel):
@@ -42,7 +43,7 @@ class Split(Operation, Edited, Encoding):
     op: Literal["split"] = "split"
     at_silence: SplitAtSilence | None = Field(default=None, description="Cut at silences.")
     at_seconds: tuple[Annotated[float, Field(gt=0)], ...] = Field(
-        default=(), max_length=MAX_PARTS - 1, description="Cut at these times, in rising order."
+        default=(), max_length=MAX_PARTS - 1, description="Cut at these times, in rising order, 0.01 s apart or more."
     )
     every_seconds: float | None = Field(default=None, ge=0.1, description="Cut into parts of this length.")
     files: bool = Field(default=True, description="Write a file for each part; false: the list of chapters alone.")
@@ -55,6 +56,6 @@ class Split(Operation, Edited, Encoding):
     def _cuts_in_one_way(self) -> Self:
         if sum(way not in (None, ()) for way in (self.at_silence, self.at_seconds, self.every_seconds)) != 1:
             raise ValueError("split takes one of at_silence, at_seconds and every_seconds")
-        if any(later <= earlier for earlier, later in pairwise(self.at_seconds)):
-            raise ValueError("at_seconds must rise")
+        if any(later - earlier < _SHORTEST_PART for earlier, later in pairwise((0.0, *self.at_seconds))):
+            raise ValueError(f"at_seconds must rise by {_SHORTEST_PART} or more")
         return self

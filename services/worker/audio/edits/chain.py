@@ -13,7 +13,7 @@ from services.worker.audio.edits.noise import denoise
 from services.worker.audio.edits.silences import SilenceRemover, trim_silence
 from services.worker.audio.edits.trim import trim
 from services.worker.audio.errors import NothingLeft
-from services.worker.audio.inputs import FurtherInputs
+from services.worker.audio.inputs import Inputs
 from services.worker.audio.pcm import BLOCK_FRAMES, Block, Pcm, Samples
 from shared.schema.edits import (
     AnyEdit,
@@ -38,10 +38,10 @@ class Chain:
         pcm: of what comes out: as what goes in, but for the resolution.
     """
 
-    def __init__(self, edits: Sequence[AnyEdit], pcm: Pcm, further: FurtherInputs, scratch: Path) -> None:
+    def __init__(self, edits: Sequence[AnyEdit], pcm: Pcm, inputs: Inputs, scratch: Path) -> None:
         self.pcm = pcm
         self._edits = edits
-        self._further = further
+        self._inputs = inputs
         self._scratch = scratch
         if not all(self._keeps_samples(edit) for edit in edits):
             self.pcm = Pcm(pcm.sample_rate, pcm.channels, pcm.resolution.once_changed)
@@ -90,7 +90,7 @@ class Chain:
     def _joined(self, stream: _Stream, edit: Concatenate | Intro | Outro) -> _Stream:
         overlap = self._frames(edit.crossfade_seconds)
         for name in edit.input_names():
-            other = self._further.as_part_of(name, self.pcm)
+            other = self._inputs.as_part_of(name, self.pcm)
             first, second = (other, stream) if isinstance(edit, Intro) else (stream, other)
             stream = join(first, second, overlap, self._hold(), self._hold())
         return stream
@@ -101,7 +101,7 @@ class Chain:
             case Trim() | TrimSilence():
                 return True
             case Concatenate() | Intro() | Outro():
-                exact = all(self._further.fits_exactly(name, self.pcm) for name in edit.input_names())
+                exact = all(self._inputs.fits_exactly(name, self.pcm) for name in edit.input_names())
                 return exact and not edit.crossfade_seconds
             case _:
                 return False

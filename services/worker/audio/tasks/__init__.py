@@ -1,8 +1,12 @@
 """Each operation as a task: what it wants to be fed with in which pass, and its result at the end."""
 
 from services.worker.audio.tasks.analyses import LoudnessTask, ProbeTask, SilenceTask, SpectrogramTask, WaveformTask
+from services.worker.audio.tasks.audiobooks import AcxTask
 from services.worker.audio.tasks.base import Task, Workspace
-from services.worker.audio.tasks.encodings import NormalizeTask, TranscodeTask
+from services.worker.audio.tasks.encodings import TranscodeTask
+from services.worker.audio.tasks.mastering import NormalizeTask
+from services.worker.audio.tasks.splitting import SplitTask
+from services.worker.audio.tasks.workspaces import Workspaces
 from shared.schema.operations import (
     Acx,
     AnyOperation,
@@ -16,14 +20,15 @@ from shared.schema.operations import (
     Waveform,
 )
 
-__all__ = ["Task", "Workspace", "task_for"]
+__all__ = ["Task", "Workspace", "Workspaces", "task_for"]
 
 
-def task_for(operation: AnyOperation, workspace: Workspace) -> Task:
-    """The task of an operation.
+def task_for(operation: AnyOperation, workspace: Workspace, workspaces: Workspaces) -> Task:
+    """The task of an operation on a workspace, and on others as it needs them.
 
     Raises:
-        OSError: a file cannot be created.
+        OSError: a file cannot be created, or a further input not be read.
+        AudioError: a further input is at fault.
     """
     match operation:
         case Probe():
@@ -36,10 +41,12 @@ def task_for(operation: AnyOperation, workspace: Workspace) -> Task:
             task = SpectrogramTask(operation, workspace)
         case Silence():
             task = SilenceTask(operation, workspace)
+        case Acx():
+            task = AcxTask(operation, workspace)
         case Transcode():
             task = TranscodeTask(operation, workspace)
         case Normalize():
-            task = NormalizeTask(operation, workspace)
-        case Acx() | Split():
-            raise NotImplementedError(operation.op)
+            task = NormalizeTask(operation, workspaces)
+        case Split():
+            task = SplitTask(operation, workspace)
     return task
