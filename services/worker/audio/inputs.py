@@ -44,7 +44,7 @@ class _Allowance:
         with self._lock:
             self._left -= samples.size
             if self._left < 0:
-                raise TooLong("The audio of all inputs together is longer than is allowed for its sample rate and channels.")
+                raise TooLong("The audio of all inputs together is longer than its sample rate and channels allow.")
         return samples
 
 

@@ -66,7 +66,8 @@ class _Filter:
             "noise_floor": str(_FIRST_GUESS_DBFS if followed else asked.noise_floor_dbfs),
             "track_noise": str(int(followed)),
         }
-        graph = Graph()
+        # Its parts do not keep it alive.
+        self._graph = graph = Graph()
         # What there is to share is too little for threads.
         graph.threads = 1
         self._source = graph.add_abuffer(
@@ -90,4 +91,4 @@ class _Filter:
             except (BlockingIOError, av.error.EOFError):
                 return pieces
             if isinstance(cleaned, AudioFrame):
-                pieces.append(cleaned.to_ndarray())
+                pieces.append(cleaned.to_ndarray().astype(np.float32, copy=False))

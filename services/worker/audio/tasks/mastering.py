@@ -182,6 +182,8 @@ def _levels(measured: Measurement, gain: Gain, written: Measurement | None) -> t
     """Loudness and true peak of the output: as measured of it, or else by arithmetic."""
     if written is not None:
         return written.integrated_lufs, written.true_peak_dbtp
-    return tuple(
-        None if level is None else level + gain.db for level in (measured.integrated_lufs, measured.true_peak_dbtp)
-    )
+    return _sum(measured.integrated_lufs, gain.db), _sum(measured.true_peak_dbtp, gain.db)
+
+
+def _sum(level: float | None, gain_db: float) -> float | None:
+    return None if level is None else level + gain_db
