@@ -13,7 +13,7 @@ from shared.schema.operations.encodings import (
     RateControl,
     Transcode,
 )
-from shared.schema.operations.measurements import Loudness, Probe, SeriesFormat, Silence
+from shared.schema.operations.measurements import Acx, Loudness, Probe, SeriesFormat, Silence
 from shared.schema.operations.pictures import (
     ColorMap,
     FrequencyScale,
@@ -22,16 +22,19 @@ from shared.schema.operations.pictures import (
     WaveformFormat,
     WaveformPicture,
 )
+from shared.schema.operations.splitting import MAX_PARTS, Split, SplitAtSilence
 from shared.schema.operations.tags import Tags
-from shared.schema.operations.union import OPERATIONS, AnyOperation, operations_adapter, with_names
+from shared.schema.operations.union import OPERATIONS, AnyOperation, input_names, operations_adapter, with_names
 
 __all__ = [
     "AAC_SAMPLE_RATES",
     "CHANNEL_COUNTS",
     "LOSSY_FORMATS",
+    "MAX_PARTS",
     "MP3_SAMPLE_RATES",
     "OPERATIONS",
     "OPUS_SAMPLE_RATES",
+    "Acx",
     "AnyOperation",
     "AudioFormat",
     "ColorMap",
@@ -45,11 +48,14 @@ __all__ = [
     "SeriesFormat",
     "Silence",
     "Spectrogram",
+    "Split",
+    "SplitAtSilence",
     "Tags",
     "Transcode",
     "Waveform",
     "WaveformFormat",
     "WaveformPicture",
+    "input_names",
     "operations_adapter",
     "with_names",
 ]

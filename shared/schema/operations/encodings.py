@@ -6,8 +6,13 @@ from typing import Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, Field, model_validator
 
+from shared.schema.edits import Edited
+from shared.schema.names import Name
 from shared.schema.operations.base import Operation
+from shared.schema.operations.measurements import DualMono
 from shared.schema.operations.tags import Tags
+
+MAX_ALBUM_TRACKS = 30
 
 
 class AudioFormat(StrEnum):
@@ -156,7 +161,7 @@ def _listed(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-class Transcode(Operation, Encoding):
+class Transcode(Operation, Edited, Encoding):
     """The input in another format."""
 
     summary = "The audio in another format, bit rate, sample rate or channel count"
@@ -176,7 +181,7 @@ class Transcode(Operation, Encoding):
         return self
 
 
-class Normalize(Operation, Encoding):
+class Normalize(Operation, Edited, Encoding):
     """The input at a target loudness, by one gain for all of it; peaks that it takes over the ceiling are limited."""
 
     summary = "A master at a target loudness: linear gain, and a true-peak limiter where that would pass the ceiling"
@@ -190,3 +195,19 @@ class Normalize(Operation, Encoding):
         description="Limit the peaks that the gain takes over the ceiling; without it, the gain stops at the ceiling.",
     )
     format: AudioFormat = AudioFormat.FLAC
+    dual_mono: DualMono = False
+    album: tuple[Name, ...] = Field(
+        default=(),
+        max_length=MAX_ALBUM_TRACKS,
+        description="Names of further inputs that are tracks of the same album: their loudness is measured together "
+        "with the input's, one gain takes all of them to the target, and each gets a file of its own.",
+    )
+    check: Literal["acx"] | None = Field(
+        default=None, description="acx: hold the finished file against the rules for audiobooks, as the operation does."
+    )
+
+    @model_validator(mode="after")
+    def _has_each_track_once(self) -> Self:
+        if len(set(self.album)) < len(self.album):
+            raise ValueError("album names the same input twice")
+        return self

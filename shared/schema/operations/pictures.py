@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from shared.schema.edits import Edited
 from shared.schema.operations.base import Operation
 
 _COLOR = re.compile(r"#(?:[0-9a-fA-F]{6}|[0-9a-fA-F]{8})")
@@ -41,7 +42,7 @@ class WaveformPicture(BaseModel):
     fit_to_peak: bool = Field(default=False, description="The largest sample reaches the edge, however quiet it is.")
 
 
-class Waveform(Operation):
+class Waveform(Operation, Edited):
     """Minimum and maximum of each pixel, of the mono mix or of each channel: data for players, and pictures."""
 
     summary = "Waveform data for players, in audiowaveform's .dat and JSON formats, and pictures of it (PNG, SVG)"
@@ -99,7 +100,7 @@ class ColorMap(StrEnum):
     GRAY = "gray"
 
 
-class Spectrogram(Operation):
+class Spectrogram(Operation, Edited):
     """The spectrum of the mean of the channels over time, as a PNG picture; low frequencies are at the bottom."""
 
     summary = "A picture of the spectrum over time (PNG), on a linear, mel or logarithmic frequency axis"

@@ -2,9 +2,10 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from shared.schema.results.base import Result
+from shared.schema.results.measurements import AcxReport
 
 
 class EncodedResult(Result):
@@ -22,6 +23,21 @@ class TranscodeResult(EncodedResult):
     """The audio in another format."""
 
     op: Literal["transcode"] = "transcode"
+
+
+class AlbumTrack(BaseModel):
+    """One file of an album."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    input: str | None = Field(description="Name of the further input; null for the job's own.")
+    input_lufs: float | None = Field(description="This track's own loudness.")
+    input_true_peak_dbtp: float | None
+    output_lufs: float | None
+    output_true_peak_dbtp: float | None
+    duration_seconds: float
+    artifact: str
+    acx: AcxReport | None = None
 
 
 class NormalizeResult(EncodedResult):
@@ -43,3 +59,8 @@ class NormalizeResult(EncodedResult):
     target_lufs: float
     true_peak_ceiling_dbtp: float
     limited_by_peak: bool = Field(description="The target was not reached, because of the ceiling.")
+    tracks: tuple[AlbumTrack, ...] = Field(
+        default=(),
+        description="Of an album, all its files, the input's own first; the levels above are then of all together.",
+    )
+    acx: AcxReport | None = Field(default=None, description="If asked for by `check`: of the finished file.")

@@ -121,3 +121,31 @@ class SilenceResult(Result):
     count: int = Field(description="Of all silences.")
     silent_seconds: float = Field(description="Length of all silences together.")
     artifact: str
+
+
+class AcxRule(BaseModel):
+    """One rule: what was measured, and what is allowed."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    rule: Literal["rms", "peak", "noise_floor", "sample_rate", "channels", "constant_mp3_bitrate", "length"]
+    value: float | None = Field(description="null: there is no such thing, as with a bit rate where there is no MP3.")
+    unit: str
+    minimum: float | None
+    maximum: float | None
+    passed: bool
+
+
+class AcxReport(BaseModel):
+    """The rules of ACX for the files of an audiobook. The noise floor is the RMS of the quietest half second."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    passed: bool = Field(description="All rules are.")
+    rules: tuple[AcxRule, ...]
+
+
+class AcxResult(Result, AcxReport):
+    """See AcxReport. Of edited audio, which is no file yet, only what is heard is looked at."""
+
+    op: Literal["acx"] = "acx"

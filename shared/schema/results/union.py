@@ -5,8 +5,9 @@ from typing import Annotated
 from pydantic import Field
 
 from shared.schema.results.encodings import NormalizeResult, TranscodeResult
-from shared.schema.results.measurements import LoudnessResult, ProbeResult, SilenceResult
+from shared.schema.results.measurements import AcxResult, LoudnessResult, ProbeResult, SilenceResult
 from shared.schema.results.pictures import SpectrogramResult, WaveformResult
+from shared.schema.results.splitting import SplitResult
 
 AnyResult = Annotated[
     ProbeResult
@@ -14,7 +15,9 @@ AnyResult = Annotated[
     | WaveformResult
     | SpectrogramResult
     | SilenceResult
+    | AcxResult
     | TranscodeResult
-    | NormalizeResult,
+    | NormalizeResult
+    | SplitResult,
     Field(discriminator="op"),
 ]

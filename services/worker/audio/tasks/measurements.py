@@ -55,7 +55,7 @@ class LoudnessTask(Task):
 
     def __init__(self, operation: Loudness, workspace: Workspace) -> None:
         self._operation = operation
-        self._meter = workspace.meter(workspace.pcm.channels)
+        self._meter = workspace.meter(workspace.pcm.channels, dual_mono=operation.dual_mono)
         self._files = {form: workspace.output_dir / f"{operation.name}.{form}" for form in operation.series}
 
     def result(self, frames: int) -> AnyResult:
