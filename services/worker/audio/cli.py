@@ -5,6 +5,8 @@ python -m services.worker.audio talk.wav --loudness --waveform talk.dat --transc
 python -m services.worker.audio talk.wav --normalize talk.flac --target -16 --json
 python -m services.worker.audio talk.wav --waveform talk.svg --spectrogram talk.png --axes --loudness-series talk.csv
 python -m services.worker.audio talk.wav --transcode talk.mp3 --quality 2 --tag title=Talk --loudness-tags
+python -m services.worker.audio talk.wav --preset podcast --output episode/
+python -m services.worker.audio talk.wav --operation '{"op": "split", "every_seconds": 600}' --output parts/
 """
 
 import argparse
@@ -12,14 +14,14 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from services.worker.audio.encoders import EXTENSIONS
-from services.worker.audio.engine import process
+from services.worker.audio.engine import Extra, process
 from services.worker.audio.errors import AudioError
 from services.worker.audio.report import Report
 from shared.schema.operations import (
@@ -29,8 +31,11 @@ from shared.schema.operations import (
     FrequencyScale,
     Tags,
     WaveformFormat,
+    input_names,
     operations_adapter,
+    with_names,
 )
+from shared.schema.presets import PRESETS
 
 # ALAC shares its extension with AAC: --alac tells them apart.
 _FORMATS = {
@@ -47,12 +52,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         operations, targets = _operations(options)
+        extras = _extras(options, operations)
     except ValidationError as error:
         parser.error("; ".join(problem["msg"] for problem in error.errors()))
     except ValueError as error:
         parser.error(str(error))
     try:
-        report = _run(options.file, operations, targets, show_progress=not options.quiet and sys.stderr.isatty())
+        report = _run(options, operations, targets, extras)
     except AudioError as error:
         print(error, file=sys.stderr)
         return 1
@@ -93,6 +99,12 @@ def _add_operations(group: argparse._ArgumentGroup) -> None:
         ("normalize", "at a loudness"),
     ):
         group.add_argument(f"--{name}", type=Path, action="append", default=[], metavar="OUT", help=written)
+    group.add_argument("--preset", action="append", default=[], choices=list(PRESETS), help="operations by a name")
+    group.add_argument(
+        "--operation", type=json.loads, action="append", default=[], metavar="JSON", help="any, as a job's spec has it"
+    )
+    group.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="where the files of these two go (.)")
+    group.add_argument("--input", action="append", default=[], metavar="NAME=FILE", help="a further input for these")
 
 
 def _add_drawing(group: argparse._ArgumentGroup) -> None:
@@ -138,7 +150,11 @@ def _operations(options: argparse.Namespace) -> tuple[tuple[AnyOperation, ...], 
             suffix = _suffix(path, op, forms)
             asked.append({"op": op, "name": f"{op}-{number}", **parameters, **forms[suffix]})
             targets[f"{op}-{number}{suffix}"] = path
-    return operations_adapter.validate_python(asked or [{"op": "probe"}, {"op": "loudness"}]), targets
+    asked += options.operation
+    presets = tuple(operation for name in options.preset for operation in PRESETS[name].operations)
+    if not asked and not presets:
+        asked = [{"op": "probe"}, {"op": "loudness"}]
+    return with_names((*operations_adapter.validate_python(asked), *presets)), targets
 
 
 def _measurements(options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Path]]:
@@ -184,7 +200,7 @@ def _writing(options: argparse.Namespace) -> tuple[tuple[str, dict[str, dict[str
         compression_level=options.compression_level,
         sample_rate=options.rate,
         channels=options.channels,
-        tags=dict(tag.split("=", 1) for tag in options.tag),
+        tags=dict(map(_pair, options.tag)),
         keep_tags=not options.no_tags,
         keep_cover=not options.no_cover,
     )
@@ -201,6 +217,13 @@ def _writing(options: argparse.Namespace) -> tuple[tuple[str, dict[str, dict[str
     )
 
 
+def _extras(options: argparse.Namespace, operations: tuple[AnyOperation, ...]) -> dict[str, Extra]:
+    extras = {name: Extra(Path(path), Path(path).name) for name, path in map(_pair, options.input)}
+    if missing := input_names(operations) - extras.keys():
+        raise ValueError(f"further inputs are missing, see --input: {', '.join(sorted(missing))}")
+    return extras
+
+
 def _suffix(path: Path, option: str, known: Collection[str]) -> str:
     suffix = path.suffix.lower()
     if suffix not in known:
@@ -213,27 +236,41 @@ def _size(text: str) -> dict[str, int]:
     return {"width": int(width), "height": int(height)}
 
 
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text}: a name, =, and what it stands for are wanted here")
+    return name, value
+
+
 def _given(**parameters: Any) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _run(
-    source: Path, operations: tuple[AnyOperation, ...], targets: dict[str, Path], *, show_progress: bool
+    options: argparse.Namespace,
+    operations: tuple[AnyOperation, ...],
+    targets: Mapping[str, Path],
+    extras: Mapping[str, Extra],
 ) -> Report:
+    show_progress = not options.quiet and sys.stderr.isatty()
     with tempfile.TemporaryDirectory(prefix="wavemill-") as directory:
         try:
             report = process(
-                source,
+                options.file,
                 operations,
                 Path(directory),
                 on_progress=_draw_progress if show_progress else lambda fraction: None,
-                source_name=source.name,
+                source_name=options.file.name,
+                extras=extras,
             )
         finally:
             if show_progress:
                 print(file=sys.stderr)
         for artifact in report.artifacts:
-            shutil.move(artifact.path, targets[artifact.name])
+            target = targets.get(artifact.name, options.output / artifact.name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(artifact.path, target)
     return report
 
 
