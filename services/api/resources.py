@@ -11,17 +11,21 @@ from redis.asyncio import Redis
 
 from services.api.admission import Admission
 from services.api.dispatcher import Dispatcher
-from services.api.ingest import Ingest
+from services.api.inputs import Inputs
 from services.api.job_watch import JobWatch
 from services.api.metrics import ApiMetrics
+from services.api.resumable import Resumable
+from shared.addresses import AddressRule
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventHub, EventPublisher, connect
+from shared.ingest import Ingest
 from shared.settings import Settings
 from shared.store.backlog import Backlog
 from shared.store.database import Database
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
+from shared.store.unfinished import UnfinishedUploads
 from shared.store.uploads import Uploads
 
 _FLUSH_SECONDS = 1.0
@@ -39,6 +43,9 @@ class Resources:
     views: JobViews
     admission: Admission
     ingest: Ingest
+    inputs: Inputs
+    unfinished: UnfinishedUploads
+    resumable: Resumable
     dispatcher: Dispatcher
     events: EventPublisher
     watch: JobWatch
@@ -52,6 +59,8 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     blobs = Blobs.from_settings(settings)
     redis = connect(settings)
     views = JobViews(database)
+    uploads, unfinished = Uploads(database), UnfinishedUploads(database)
+    ingest = Ingest(blobs, uploads, max_bytes=settings.max_upload_bytes)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
@@ -68,7 +77,12 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 jobs=Jobs(database),
                 views=views,
                 admission=admission,
-                ingest=Ingest(blobs, Uploads(database), max_bytes=settings.max_upload_bytes),
+                ingest=ingest,
+                unfinished=unfinished,
+                resumable=Resumable(
+                    blobs, unfinished, uploads, Ingest(blobs, uploads, max_bytes=settings.max_input_bytes)
+                ),
+                inputs=Inputs(blobs, uploads, ingest, views, AddressRule.of(settings.outbound_allowed_networks)),
                 dispatcher=dispatcher,
                 events=EventPublisher(redis),
                 watch=watch,

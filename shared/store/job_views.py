@@ -1,6 +1,6 @@
 """Jobs as clients see them: read only."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,9 +9,11 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.events import JobEvent
+from shared.schema.inputs import MAIN_INPUT
 from shared.schema.jobs import (
     ArtifactView,
     AttemptView,
+    FurtherInput,
     JobSpec,
     JobStatus,
     JobSummary,
@@ -21,7 +23,7 @@ from shared.schema.jobs import (
 )
 from shared.store.database import Database
 from shared.store.records import Holder, Lease
-from shared.store.tables import artifacts, attempts, jobs, uploads
+from shared.store.tables import artifacts, attempts, is_held, job_inputs, jobs, uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,10 @@ class JobViews:
             row = found.one_or_none()
             if row is None:
                 return None
-            upload = (await connection.execute(select(uploads).where(uploads.c.id == row.upload_id))).mappings().one()
+            its_inputs = await _inputs(connection, row)
             return _view(
                 row,
-                Upload.model_validate(upload),
+                its_inputs,
                 await _attempts(connection, job_id),
                 await _artifacts(connection, job_id),
             )
@@ -88,7 +90,8 @@ class JobViews:
             jobs.c.created_at,
             jobs.c.finished_at,
         )
-        query = select(*columns).join(uploads, uploads.c.id == jobs.c.upload_id).order_by(jobs.c.id.desc()).limit(limit)
+        its_upload = uploads.c.id == jobs.c.upload_id
+        query = select(*columns).outerjoin(uploads, its_upload).order_by(jobs.c.id.desc()).limit(limit)
         if status is not None:
             query = query.where(jobs.c.status == status)
         if before is not None:
@@ -119,9 +122,7 @@ class JobViews:
 
     async def holder(self, job_id: UUID) -> Holder | None:
         """Who runs the job now; None when nobody does."""
-        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(
-            jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING
-        )
+        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(jobs.c.id == job_id, is_held)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Holder(Lease(job_id, row.attempt, row.lease_token), row.worker)
@@ -146,8 +147,34 @@ async def _artifacts(connection: AsyncConnection, job_id: UUID) -> tuple[Artifac
     )
 
 
-def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: tuple[ArtifactView, ...]) -> JobView:
+async def _inputs(connection: AsyncConnection, job: Row[Any]) -> Mapping[str, FurtherInput]:
+    """Every input of a job, by name; its own one by MAIN_INPUT."""
+    found: dict[str, FurtherInput] = {}
+    if job.upload_id is not None:
+        its_upload = (await connection.execute(select(uploads).where(uploads.c.id == job.upload_id))).mappings().one()
+        found[MAIN_INPUT] = FurtherInput(upload=Upload.model_validate(its_upload), source_url=None)
+    if not job.has_inputs:
+        return found
+    query = (
+        select(job_inputs.c.name, job_inputs.c.url, *uploads.c)
+        .outerjoin(uploads, uploads.c.id == job_inputs.c.upload_id)
+        .where(job_inputs.c.job_id == job.id)
+        .order_by(job_inputs.c.name)
+    )
+    for row in (await connection.execute(query)).mappings():
+        upload = None if row["id"] is None else Upload.model_validate(row)
+        found[row["name"]] = FurtherInput(upload=upload, source_url=row["url"] and row["url"].partition("?")[0])
+    return found
+
+
+def _view(
+    row: Row[Any],
+    inputs: Mapping[str, FurtherInput],
+    made: tuple[AttemptView, ...],
+    files: tuple[ArtifactView, ...],
+) -> JobView:
     spec = JobSpec.model_validate(row.spec)
+    its_own = inputs.get(MAIN_INPUT)
     return JobView(
         id=row.id,
         status=row.status,
@@ -158,7 +185,9 @@ def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: t
         cancel_requested=row.cancel_requested,
         priority=row.priority,
         operations=spec.operations,
-        input=upload,
+        input=its_own and its_own.upload,
+        source_url=its_own and its_own.source_url,
+        inputs={name: found for name, found in inputs.items() if name != MAIN_INPUT},
         attempts=made,
         max_attempts=row.max_attempts,
         results=row.results or {},

@@ -10,9 +10,10 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 from services.api import problems
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
 from services.api.documentation import answers, form_body, reference
+from services.api.inputs import Chosen, upload_missing
 from services.api.problems import FieldError, ProblemError
 from services.api.resources import InjectedResources, Resources
-from shared.broker import JobMessage
+from shared.broker import IO_QUEUE, JobMessage, queue_of
 from shared.schema.jobs import JobPage, JobRequest, JobSpec, JobStatus, JobView
 from shared.store.errors import UploadMissing
 from shared.store.records import NewJob
@@ -112,7 +113,7 @@ async def retry_job(job_id: UUID, resources: InjectedResources, afterwards: Back
         raise problems.job_not_found(job_id)
     if view.status not in _RETRYABLE:
         raise _not_retryable(view)
-    await resources.ingest.require_input(view.input)
+    await resources.inputs.require(view)
     requeue = await resources.jobs.reopen(job_id)
     view = await resources.views.get(job_id)
     if view is None:
@@ -134,28 +135,37 @@ async def _create_from_form(request: Request, resources: Resources) -> JobView:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
         spec = validated(JobSpec, form.spec or b"", within=[SPEC_PART])
         upload = await resources.ingest.accept(form.file, form.filename)
-    return await _create(resources, spec, upload.id)
+    return await _create(resources, spec, Chosen(upload.id))
 
 
 async def _create_from_json(request: Request, resources: Resources) -> JobView:
     job = await read_json(request, JobRequest, resources.settings)
     spec = JobSpec.model_construct(operations=job.operations, priority=job.priority)
+    chosen = await resources.inputs.choose(job)
     try:
-        return await _create(resources, spec, job.input.id)
-    except UploadMissing:
-        detail = f"There is no upload {job.input.id}, or it is no longer stored; send the file to /api/uploads first."
-        raise problems.invalid([FieldError.at("body", ["input", "id"], detail)]) from None
+        return await _create(resources, spec, chosen)
+    except UploadMissing as missing:
+        raise upload_missing(job, missing.upload_id) from None
 
 
-async def _create(resources: Resources, spec: JobSpec, upload_id: UUID) -> JobView:
-    queue = str(spec.priority)
+async def _create(resources: Resources, spec: JobSpec, chosen: Chosen) -> JobView:
+    queue = IO_QUEUE if chosen.is_to_be_fetched else queue_of(spec)
     max_attempts = resources.settings.max_attempts
     # The trace of this request, where there is one, goes on in the worker.
     traceparent = current_traceparent()
     new = await resources.jobs.create(
-        spec, upload_id=upload_id, queue=queue, max_attempts=max_attempts, traceparent=traceparent
+        spec,
+        upload_id=chosen.upload_id,
+        queue=queue,
+        max_attempts=max_attempts,
+        traceparent=traceparent,
+        sources=chosen.sources,
     )
     resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))
+    if chosen.sources:
+        view = await resources.views.get(new.job_id)
+        if view is not None:
+            return view
     return _first_view(new, spec, max_attempts)
 
 
@@ -172,6 +182,8 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         priority=spec.priority,
         operations=spec.operations,
         input=new.input,
+        source_url=None,
+        inputs={},
         attempts=(),
         max_attempts=max_attempts,
         results={},

@@ -2,6 +2,7 @@
 
 from shared.store.tables.columns import Json, UtcDateTime, metadata
 from shared.store.tables.fleet import audit, is_paused, leaderships, queue_pauses, workers
+from shared.store.tables.inputs import is_to_be_fetched, job_inputs
 from shared.store.tables.jobs import (
     artifacts,
     attempts,
@@ -9,15 +10,15 @@ from shared.store.tables.jobs import (
     is_delayed,
     is_expired,
     is_failed,
+    is_held,
     is_kept,
     is_poisoned,
-    is_queued,
-    is_running,
     is_waiting,
     jobs,
     uploads,
 )
 from shared.store.tables.totals import finished_totals, finished_watermark, tallies
+from shared.store.tables.unfinished import unfinished_uploads, upload_pieces
 
 __all__ = [
     "Json",
@@ -31,17 +32,20 @@ __all__ = [
     "is_delayed",
     "is_expired",
     "is_failed",
+    "is_held",
     "is_kept",
     "is_paused",
     "is_poisoned",
-    "is_queued",
-    "is_running",
+    "is_to_be_fetched",
     "is_waiting",
+    "job_inputs",
     "jobs",
     "leaderships",
     "metadata",
     "queue_pauses",
     "tallies",
+    "unfinished_uploads",
+    "upload_pieces",
     "uploads",
     "workers",
 ]

@@ -11,13 +11,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
-from services.api.ingest import Ingest
 from services.monitor.duties import Duty, Outcome, expired_inputs
 from services.monitor.duties.expired_artifacts import ExpiredArtifacts
 from services.monitor.duties.expired_inputs import ExpiredInputs
 from services.monitor.duties.forgotten_jobs import ForgottenJobs
 from services.monitor.duties.stray_blobs import StrayBlobs
 from shared.blobs import Blobs, artifact_key, input_key
+from shared.ingest import Ingest
 from shared.schema.jobs import AttemptOutcome, JobStatus, Upload
 from shared.store import retention as retention_module
 from shared.store.errors import UploadMissing
