@@ -62,12 +62,15 @@ class Ingest:
         await self._blobs.put_stream(key, counted())
         return Incoming(key, digest.hexdigest(), size)
 
-    async def accept(self, incoming: Incoming, filename: str | None, *, upload_id: UUID | None = None) -> Upload:
-        """Make the bytes an upload. The row comes first: bytes that no row names could be swept away.
+    async def accept(
+        self, incoming: Incoming, filename: str | None, *, key_id: UUID | None, upload_id: UUID | None = None
+    ) -> Upload:
+        """Make the bytes an upload of a key. The row comes first: bytes that no row names could be swept away.
 
         Args:
             incoming: the bytes.
             filename: what their sender calls them.
+            key_id: whose they are; None: they were sent without a key.
             upload_id: of the upload, where it has one already; to make it twice is to make it once.
 
         Raises:
@@ -75,7 +78,11 @@ class Ingest:
             BlobStoreUnavailable: the blob store fails.
         """
         upload = await self._uploads.add(
-            sha256=incoming.sha256, size_bytes=incoming.size_bytes, filename=filename, upload_id=upload_id
+            sha256=incoming.sha256,
+            size_bytes=incoming.size_bytes,
+            filename=filename,
+            key_id=key_id,
+            upload_id=upload_id,
         )
         if not await self.is_stored(upload):
             await self._blobs.move(incoming.key, input_key(incoming.sha256))

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.api import problems
+from services.api.access import Caller
 from services.api.problems import FieldError, ProblemError
 from shared.addresses import AddressRule, literal
 from shared.blobs import BlobMissing, Blobs, input_key
 from shared.filenames import artifact_filename
 from shared.ingest import Ingest
 from shared.schema.inputs import MAIN_INPUT, AnyInput, ArtifactInput, UploadInput, UrlInput
-from shared.schema.jobs import JobRequest, JobView
+from shared.schema.jobs import FormSpec, JobRequest, JobView
 from shared.store.job_views import JobViews
 from shared.store.records import InputSource
 from shared.store.uploads import Uploads
@@ -40,18 +41,24 @@ class Inputs:
         self._views = views
         self._rule = rule
 
-    async def choose(self, job: JobRequest) -> Chosen:
+    async def choose(self, job: JobRequest, caller: Caller) -> Chosen:
         """The inputs that a request names; artifacts among them are uploads from now on.
 
         Raises:
             ProblemError: 422, one of them is not to be had.
             BlobStoreUnavailable: the blob store fails.
         """
-        its_own = await self._source(MAIN_INPUT, job.input, ["input"])
-        further = [await self._source(name, given, ["inputs", name]) for name, given in job.inputs.items()]
+        its_own = await self._source(MAIN_INPUT, job.input, caller, ["input"])
+        further = await self.further(job, caller)
         if its_own.url is not None:
             return Chosen(None, (its_own, *further))
         return Chosen(its_own.upload_id, further)
+
+    async def further(self, job: FormSpec, caller: Caller, *, within: Sequence[str] = ()) -> Sequence[InputSource]:
+        """The further ones; `within` is the path to them in the body. Errors as for choose."""
+        return [
+            await self._source(name, given, caller, [*within, "inputs", name]) for name, given in job.inputs.items()
+        ]
 
     async def require(self, view: JobView) -> None:
         """See that the bytes of a job's inputs are still there, as far as they have come.
@@ -64,7 +71,7 @@ class Inputs:
             if upload is not None and not await self._ingest.is_stored(upload):
                 raise problems.input_gone()
 
-    async def _source(self, name: str, given: AnyInput, path: list[str]) -> InputSource:
+    async def _source(self, name: str, given: AnyInput, caller: Caller, path: list[str]) -> InputSource:
         match given:
             case UploadInput():
                 return InputSource(name, upload_id=given.id)
@@ -72,7 +79,7 @@ class Inputs:
                 self._check_host(given, path)
                 return InputSource(name, url=str(given.url))
             case ArtifactInput():
-                return InputSource(name, upload_id=await self._adopt(given, path))
+                return InputSource(name, upload_id=await self._adopt(given, caller, path))
 
     def _check_host(self, given: UrlInput, path: list[str]) -> None:
         """Refuse at once what the fetcher would refuse; what a name leads to, it alone can see."""
@@ -80,14 +87,15 @@ class Inputs:
         if address is not None and not self._rule.permits(address):
             raise _wrong([*path, "url"], "The URL's server is not on the internet but within a network.")
 
-    async def _adopt(self, given: ArtifactInput, path: list[str]) -> UUID:
-        artifact = await self._views.artifact(given.job_id, given.name)
+    async def _adopt(self, given: ArtifactInput, caller: Caller, path: list[str]) -> UUID:
+        artifact = await self._views.artifact(given.job_id, given.name, owner=caller.owner)
         if artifact is None:
             raise _no_artifact(path)
         upload = await self._uploads.add(
             sha256=artifact.sha256,
             size_bytes=artifact.size_bytes,
             filename=artifact_filename(artifact.input_filename, artifact.name),
+            key_id=caller.key_id,
         )
         if not await self._ingest.is_stored(upload):
             try:
@@ -97,14 +105,15 @@ class Inputs:
         return upload.id
 
 
-def upload_missing(job: JobRequest, upload_id: UUID | None) -> ProblemError:
+def upload_missing(job: FormSpec, upload_id: UUID | None, *, within: Sequence[str] = ()) -> ProblemError:
     """422: an upload that the request names is not there."""
     detail = f"There is no upload {upload_id}, or it is no longer stored; send the file to /api/uploads first."
-    return next((_wrong(path, detail) for path, given in _uploads_of(job) if given == upload_id), problems.input_gone())
+    paths = ([*within, *path] for path, given in _uploads_of(job) if given == upload_id)
+    return next((_wrong(path, detail) for path in paths), problems.input_gone())
 
 
-def _uploads_of(job: JobRequest) -> Iterator[tuple[list[str], UUID]]:
-    if isinstance(job.input, UploadInput):
+def _uploads_of(job: FormSpec) -> Iterator[tuple[list[str], UUID]]:
+    if isinstance(job, JobRequest) and isinstance(job.input, UploadInput):
         yield ["input", "id"], job.input.id
     for name, given in job.inputs.items():
         if isinstance(given, UploadInput):

@@ -117,7 +117,7 @@ class Resumable:
                 raise
             return known
         try:
-            made = await self._ingest.accept(incoming, upload.filename, upload_id=upload.id)
+            made = await self._ingest.accept(incoming, upload.filename, key_id=upload.key_id, upload_id=upload.id)
         finally:
             await self._ingest.discard(incoming)
         await self._blobs.delete(await self._unfinished.complete(upload.id))

@@ -157,10 +157,13 @@ class FetchRunner:
     async def _fetch_all(self, claim: FetchClaim, progress: Progress, meter: FetchMeter) -> dict[str, Upload]:
         uploads: dict[str, Upload] = {}
         for source in claim.wanted:
-            uploads[source.name] = await self._fetch(source, progress, meter, done=len(uploads), of=len(claim.wanted))
+            incoming, filename = await self._download(source, progress, meter, done=len(uploads), of=len(claim.wanted))
+            uploads[source.name] = await self._accept(incoming, filename, claim.key_id)
         return uploads
 
-    async def _fetch(self, source: InputSource, progress: Progress, meter: FetchMeter, *, done: int, of: int) -> Upload:
+    async def _download(
+        self, source: InputSource, progress: Progress, meter: FetchMeter, *, done: int, of: int
+    ) -> tuple[Incoming, str | None]:
         download = Download(
             self._outbound,
             source.url or "",
@@ -168,9 +171,11 @@ class FetchRunner:
             max_bytes=self._settings.max_input_bytes,
             on_progress=lambda fraction: progress.set((done + fraction) / of),
         )
-        incoming = await self._stored(download, meter)
+        return await self._stored(download, meter), download.filename
+
+    async def _accept(self, incoming: Incoming, filename: str | None, key_id: UUID | None) -> Upload:
         try:
-            return await patiently(lambda: self._ingest.accept(incoming, download.filename))
+            return await patiently(lambda: self._ingest.accept(incoming, filename, key_id=key_id))
         finally:
             await self._ingest.discard(incoming)
 

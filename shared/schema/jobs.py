@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from shared.schema.inputs import MAX_FURTHER_INPUTS, AnyInput, InputName
-from shared.schema.operations import AnyOperation, with_names
+from shared.schema.operations import AnyOperation, input_names, with_names
 from shared.schema.results import AnyResult
 
 MAX_OPERATIONS = 32
@@ -74,15 +74,26 @@ class JobSpec(BaseModel):
         return self
 
 
-class JobRequest(JobSpec):
-    """The JSON body of POST /api/jobs: a spec, and the inputs that it is for."""
+class FormSpec(JobSpec):
+    """The spec of a form, whose file is the job's own input; others may go with it."""
 
-    input: AnyInput = Field(description="What the operations work on.")
     inputs: dict[InputName, AnyInput] = Field(
         default_factory=dict,
         max_length=MAX_FURTHER_INPUTS,
         description="Further files, by the names that operations call them by.",
     )
+
+    @model_validator(mode="after")
+    def _has_what_the_operations_need(self) -> Self:
+        if missing := sorted(input_names(self.operations) - self.inputs.keys()):
+            raise ValueError(f"The operations name inputs that are not in `inputs`: {', '.join(missing)}")
+        return self
+
+
+class JobRequest(FormSpec):
+    """The JSON body of POST /api/jobs: a spec, and the inputs that it is for."""
+
+    input: AnyInput = Field(description="What the operations work on.")
 
 
 class Upload(BaseModel):

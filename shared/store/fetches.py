@@ -45,6 +45,7 @@ class Fetches:
             traceparent=row.traceparent,
             wanted=await self._inputs.to_be_fetched(row.id),
             upload_id=row.upload_id,
+            key_id=row.key_id,
             attempts_spent=row.attempts_spent,
             max_attempts=row.max_attempts,
             event=event_of(row),

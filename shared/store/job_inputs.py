@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.schema.inputs import MAIN_INPUT
 from shared.store.database import Database
 from shared.store.errors import UploadMissing
+from shared.store.ownership import owns_upload
 from shared.store.records import Extra, InputSource
 from shared.store.tables import is_kept, is_to_be_fetched, job_inputs, jobs, uploads
 
@@ -56,14 +57,16 @@ class JobInputs:
             return [InputSource(row.name, url=row.url) for row in await connection.execute(query)]
 
 
-async def add_sources(connection: AsyncConnection, job_id: UUID, sources: Sequence[InputSource]) -> None:
+async def add_sources(
+    connection: AsyncConnection, job_id: UUID, sources: Sequence[InputSource], owner: UUID | None
+) -> None:
     """Give a job its inputs, in the transaction that makes it.
 
     Raises:
-        UploadMissing: there is no such upload, or its bytes are no longer kept.
+        UploadMissing: there is no such upload that the owner has, or its bytes are no longer kept.
     """
     named = {source.upload_id for source in sources if source.upload_id is not None}
-    kept = await connection.execute(select(uploads.c.id).where(uploads.c.id.in_(named), is_kept))
+    kept = await connection.execute(select(uploads.c.id).where(uploads.c.id.in_(named), is_kept, owns_upload(owner)))
     for missing in named - set(kept.scalars()):
         raise UploadMissing(missing)
     rows = [

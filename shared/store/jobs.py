@@ -23,6 +23,7 @@ from shared.store.errors import UploadMissing
 from shared.store.finished import lock_watermark, take_away
 from shared.store.job_inputs import JobInputs, add_sources, has_its_input, is_incomplete, lacks_an_input
 from shared.store.job_statements import EVENT, REQUEUE, JobStatements
+from shared.store.ownership import owns_job
 from shared.store.records import Claim, InputSource, Lease, LeaseLost, NewArtifact, NewJob, QueuedJob, Requeue, Usage
 from shared.store.tables import artifacts, is_delayed, is_waiting, jobs
 
@@ -58,6 +59,8 @@ class Jobs:
         max_attempts: int,
         traceparent: str | None = None,
         sources: Sequence[InputSource] = (),
+        key_id: UUID | None = None,
+        owner: UUID | None = None,
     ) -> NewJob:
         """Make a job: a queued one, or one that is to be fetched where a source is a URL.
 
@@ -67,12 +70,14 @@ class Jobs:
             spec: what to do.
             upload_id: its own input; None where a source is that.
             queue: where it waits, for its turn or for being fetched.
-            max_attempts: how often it may be tried.
-            traceparent: of the request.
+            max_attempts: how often it is tried.
+            traceparent: of the request that makes it.
             sources: further inputs, and its own one if that is to be fetched.
+            key_id: whose it will be; None: made without a key.
+            owner: whose the uploads must be; None: anybody's.
 
         Raises:
-            UploadMissing: there is no such upload, or its bytes are no longer kept.
+            UploadMissing: there is no such upload that the owner has, or its bytes are no longer kept.
         """
         given = {
             "given_id": uuid_utils.compat.uuid7(),
@@ -84,6 +89,8 @@ class Jobs:
             "given_has_inputs": bool(sources),
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
+            "given_key": key_id,
+            "given_owner": owner,
         }
         try:
             if not sources:
@@ -91,7 +98,7 @@ class Jobs:
             else:
                 async with self._database.write() as connection:
                     made = await connection.run_sync(self._statements.creation.within, given)
-                    await add_sources(connection, made.id, sources)
+                    await add_sources(connection, made.id, sources, owner)
         except IntegrityError as error:
             raise UploadMissing(upload_id) from error
         upload = None
@@ -223,16 +230,16 @@ class Jobs:
         row = await self._statements.loss.apply(given)
         return None if row is None else Requeue(event_of(row), row.queue, row.traceparent)
 
-    async def cancel(self, job_id: UUID) -> JobEvent | None:
+    async def cancel(self, job_id: UUID, *, owner: UUID | None = None) -> JobEvent | None:
         """Queued -> canceled; a running job is marked, and its worker stops.
 
-        None when the job had ended, or is not there.
+        None when the job had ended, or is not there, or is not the owner's.
         """
         waiting = jobs.c.lease_token.is_(None)
         now = self._database.now()
         canceled = (
             update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.status.not_in(TERMINAL_STATUSES))
+            .where(jobs.c.id == job_id, owns_job(owner), jobs.c.status.not_in(TERMINAL_STATUSES))
             .values(
                 cancel_requested=True,
                 version=case((waiting, jobs.c.version + 1), else_=jobs.c.version),
@@ -246,19 +253,20 @@ class Jobs:
             row = (await connection.execute(canceled)).one_or_none()
         return None if row is None else event_of(row)
 
-    async def reopen(self, job_id: UUID) -> Requeue | None:
+    async def reopen(self, job_id: UUID, *, owner: UUID | None = None) -> Requeue | None:
         """Failed or canceled -> queued, or fetching where an input is not there yet, as the user wants.
 
         With all its attempts again, the earlier ones on record.
 
-        None when the job is neither, or is not there, or its input is no longer kept.
+        None when the job is neither, or is not there, or is not the owner's, or its input is no longer kept.
         """
-        return next(iter(await self.reopen_all([job_id])), None)
+        return next(iter(await self.reopen_all([job_id], owner=owner)), None)
 
-    async def reopen_all(self, job_ids: Sequence[UUID]) -> Sequence[Requeue]:
+    async def reopen_all(self, job_ids: Sequence[UUID], *, owner: UUID | None = None) -> Sequence[Requeue]:
         """The same for each of the jobs that can be reopened."""
         may_reopen = (
             jobs.c.id.in_(job_ids)
+            & owns_job(owner)
             & jobs.c.status.in_([JobStatus.FAILED, JobStatus.CANCELED])
             & has_its_input
             & ~lacks_an_input

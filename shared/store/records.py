@@ -60,6 +60,7 @@ class FetchClaim:
     traceparent: str | None
     wanted: Sequence[InputSource]
     upload_id: UUID | None  # of its own input, where that is not to be fetched
+    key_id: UUID | None  # whose it is
     attempts_spent: int
     max_attempts: int
     event: JobEvent

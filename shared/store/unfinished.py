@@ -13,6 +13,7 @@ import uuid_utils.compat
 from sqlalchemy import delete, insert, select, update
 
 from shared.store.database import Database
+from shared.store.ownership import owns_unfinished
 from shared.store.tables import unfinished_uploads, upload_pieces
 
 
@@ -35,6 +36,7 @@ class Unfinished:
     sha256: str | None
     expires_at: datetime
     completed_at: datetime | None
+    key_id: UUID | None
     is_expired: bool
 
 
@@ -62,8 +64,9 @@ class UnfinishedUploads:
         filename: str | None = None,
         metadata: str | None = None,
         sha256: str | None = None,
+        key_id: UUID | None = None,
     ) -> Unfinished:
-        """Make one, of which nothing has come yet."""
+        """Make one of a key, of which nothing has come yet."""
         row = {
             "id": uuid_utils.compat.uuid7(),
             "way": way,
@@ -72,6 +75,7 @@ class UnfinishedUploads:
             "filename": filename,
             "metadata": metadata,
             "sha256": sha256,
+            "key_id": key_id,
             "created_at": self._database.now(),
             "expires_at": self._database.now(keep_seconds),
         }
@@ -83,8 +87,8 @@ class UnfinishedUploads:
             raise AssertionError("it was committed just now")
         return found
 
-    async def get(self, way: Way, upload_id: UUID) -> Unfinished | None:
-        """The one of this id."""
+    async def get(self, way: Way, upload_id: UUID, *, owner: UUID | None = None) -> Unfinished | None:
+        """The one of this id, if the owner has it; anybody's, where there is no owner to ask for."""
         table = unfinished_uploads.c
         query = select(
             table.id,
@@ -95,8 +99,9 @@ class UnfinishedUploads:
             table.sha256,
             table.expires_at,
             table.completed_at,
+            table.key_id,
             (table.expires_at <= self._database.now()).label("is_expired"),
-        ).where(table.id == upload_id, table.way == way)
+        ).where(table.id == upload_id, table.way == way, owns_unfinished(owner))
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Unfinished(*row)

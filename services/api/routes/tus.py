@@ -17,6 +17,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.routing import APIRoute
 
 from services.api import problems
+from services.api.access import Caller, Reader, Submitter
 from services.api.bodies import arriving, media_type
 from services.api.documentation import answers
 from services.api.problems import ProblemError
@@ -100,7 +101,7 @@ _MISMATCH = {"description": "The bytes are not those of the Upload-Checksum."}
 
 @router.options("", status_code=204, response_class=Response, responses=answers(500))
 @router.options("/{upload_id}", status_code=204, response_class=Response, include_in_schema=False)
-async def describe_tus(resources: InjectedResources) -> Response:
+async def describe_tus(_: Reader, resources: InjectedResources) -> Response:
     """Say which version of tus is spoken here, with which extensions and limits."""
     return Response(
         status_code=204,
@@ -127,9 +128,9 @@ async def describe_tus(resources: InjectedResources) -> Response:
     ),
     openapi_extra={**_BYTES, "parameters": [_VERSION, _LENGTH, _METADATA, _CHECKSUM]},
 )
-async def begin_tus_upload(request: Request, resources: InjectedResources) -> Response:
+async def begin_tus_upload(request: Request, caller: Submitter, resources: InjectedResources) -> Response:
     """Begin a resumable upload. Its first bytes may come with it."""
-    resources.admission.check()
+    await resources.admission.admit(caller)
     if "upload-defer-length" in request.headers:
         raise _bad("Upload-Defer-Length", "The length must be known from the start; say it in Upload-Length.")
     size, limit = _number(request, "Upload-Length"), resources.settings.max_input_bytes
@@ -146,6 +147,7 @@ async def begin_tus_upload(request: Request, resources: InjectedResources) -> Re
         keep_seconds=resources.settings.stray_grace_seconds,
         filename=_filename(metadata),
         metadata=metadata,
+        key_id=caller.key_id,
     )
     received = 0
     if kind == OFFSET_STREAM:
@@ -161,9 +163,9 @@ async def begin_tus_upload(request: Request, resources: InjectedResources) -> Re
     responses=answers(404, 410, 412, 422, 500, 503, s200={"description": "How far it is.", "headers": _HEADERS}),
     openapi_extra={"parameters": [_VERSION]},
 )
-async def get_tus_offset(upload_id: UUID, resources: InjectedResources) -> Response:
+async def get_tus_offset(upload_id: UUID, caller: Submitter, resources: InjectedResources) -> Response:
     """Say how many bytes have come. Where all have, jobs can name the upload from now on."""
-    upload = await _find(resources, upload_id)
+    upload = await _find(resources, upload_id, caller)
     await _finish_if_whole(resources, upload, upload.received_bytes)
     headers = {**_state(upload, upload.received_bytes), "Upload-Length": str(upload.size_bytes)}
     if upload.metadata is not None:
@@ -182,16 +184,18 @@ async def get_tus_offset(upload_id: UUID, resources: InjectedResources) -> Respo
     ),
     openapi_extra={**_BYTES, "parameters": [_VERSION, _OFFSET, _CHECKSUM]},
 )
-async def continue_tus_upload(upload_id: UUID, request: Request, resources: InjectedResources) -> Response:
+async def continue_tus_upload(
+    upload_id: UUID, request: Request, caller: Submitter, resources: InjectedResources
+) -> Response:
     """Send bytes of a resumable upload, from where the last ones ended.
 
     The answer to the last ones comes when the upload is put together, and jobs can name it by its id.
     """
-    resources.admission.check()
+    await resources.admission.admit(caller)
     if media_type(request) != OFFSET_STREAM:
         raise problems.unsupported_media_type(OFFSET_STREAM)
     offset, checksum = _number(request, "Upload-Offset"), _checksum(request)
-    upload = await _find(resources, upload_id)
+    upload = await _find(resources, upload_id, caller)
     if offset != upload.received_bytes:
         raise wrong_offset(upload.received_bytes)
     received = await _append(request, resources, upload, offset, checksum) if offset < upload.size_bytes else offset
@@ -206,22 +210,24 @@ async def continue_tus_upload(upload_id: UUID, request: Request, resources: Inje
     responses=answers(404, 410, 412, 422, 500, 503),
     openapi_extra={"parameters": [_VERSION]},
 )
-async def end_tus_upload(upload_id: UUID, resources: InjectedResources) -> Response:
+async def end_tus_upload(upload_id: UUID, caller: Submitter, resources: InjectedResources) -> Response:
     """Give a resumable upload up, with what has come of it. What is whole already stays, for the jobs on it."""
-    await resources.resumable.remove(await _find(resources, upload_id))
+    await resources.resumable.remove(await _find(resources, upload_id, caller))
     return Response(status_code=204)
 
 
 @router.post("/{upload_id}", include_in_schema=False)
-async def override_method(upload_id: UUID, request: Request, resources: InjectedResources) -> Response:
+async def override_method(
+    upload_id: UUID, request: Request, caller: Submitter, resources: InjectedResources
+) -> Response:
     """For clients that can send GET and POST alone, as the protocol has it."""
     match request.headers.get(_OVERRIDE, "").upper():
         case "PATCH":
-            return await continue_tus_upload(upload_id, request, resources)
+            return await continue_tus_upload(upload_id, request, caller, resources)
         case "DELETE":
-            return await end_tus_upload(upload_id, resources)
+            return await end_tus_upload(upload_id, caller, resources)
         case "HEAD":
-            return await get_tus_offset(upload_id, resources)
+            return await get_tus_offset(upload_id, caller, resources)
     raise ProblemError(
         405,
         "method-not-allowed",
@@ -231,8 +237,8 @@ async def override_method(upload_id: UUID, request: Request, resources: Injected
     )
 
 
-async def _find(resources: Resources, upload_id: UUID) -> Unfinished:
-    upload = await resources.unfinished.get(Way.TUS, upload_id)
+async def _find(resources: Resources, upload_id: UUID, caller: Caller) -> Unfinished:
+    upload = await resources.unfinished.get(Way.TUS, upload_id, owner=caller.owner)
     if upload is None:
         raise ProblemError(
             404, "upload-not-found", "No such upload", "There is no such resumable upload; begin one by POST."

@@ -17,12 +17,14 @@ from shared.store.tables.jobs import (
     jobs,
     uploads,
 )
+from shared.store.tables.keys import api_keys
 from shared.store.tables.totals import finished_totals, finished_watermark, tallies
 from shared.store.tables.unfinished import unfinished_uploads, upload_pieces
 
 __all__ = [
     "Json",
     "UtcDateTime",
+    "api_keys",
     "artifacts",
     "attempts",
     "audit",

@@ -22,6 +22,8 @@ unfinished_uploads = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False, index=True),
     Column("completed_at", UtcDateTime),
+    # Who sends it; NULL: somebody on this machine, without a key.
+    Column("key_id", ForeignKey("api_keys.id"), index=True),
     CheckConstraint("way IN ('tus', 'presigned')", name="way"),
     CheckConstraint("received_bytes BETWEEN 0 AND size_bytes", name="received"),
 )
