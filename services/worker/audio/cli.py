@@ -3,6 +3,8 @@
 python -m services.worker.audio talk.wav
 python -m services.worker.audio talk.wav --loudness --waveform talk.dat --transcode talk.mp3 --bitrate 96
 python -m services.worker.audio talk.wav --normalize talk.flac --target -16 --json
+python -m services.worker.audio talk.wav --intro jingle.mp3 --crossfade 1 --fade-out 3 --preset podcast talk.mp3
+python -m services.worker.audio talk.wav --split parts.mp3 --pause 2
 """
 
 import argparse
@@ -10,19 +12,21 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from services.worker.audio import cli_editing
 from services.worker.audio.encoders import EXTENSIONS
-from services.worker.audio.engine import process
+from services.worker.audio.engine import Extra, process
 from services.worker.audio.errors import AudioError
 from services.worker.audio.report import Report
 from shared.schema.operations import AnyOperation, ColorMap, FrequencyScale, operations_adapter
 
-_FORMATS = {f".{extension}": audio_format.value for audio_format, extension in EXTENSIONS.items()}
+# An .m4a is AAC: of formats with the same extension, the first one counts.
+_FORMATS = {f".{extension}": audio_format.value for audio_format, extension in reversed(EXTENSIONS.items())}
 _BAR_WIDTH = 40
 
 
@@ -31,13 +35,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        operations, targets = _operations(options)
+        operations, targets, extras = _operations(options)
     except ValidationError as error:
         parser.error("; ".join(problem["msg"] for problem in error.errors()))
     except ValueError as error:
         parser.error(str(error))
     try:
-        report = _run(options.file, operations, targets, show_progress=not options.quiet and sys.stderr.isatty())
+        progress = _draw_progress if not options.quiet and sys.stderr.isatty() else None
+        report = _run(options.file, operations, targets, extras, progress)
     except AudioError as error:
         print(error, file=sys.stderr)
         return 1
@@ -60,6 +65,7 @@ def _parser() -> argparse.ArgumentParser:
     work = parser.add_argument_group("operations")
     work.add_argument("--probe", action="store_true", help="container, streams and tags")
     work.add_argument("--loudness", action="store_true", help="EBU R128 loudness, range and true peak")
+    work.add_argument("--acx", action="store_true", help="the rules for audiobooks on ACX")
     work.add_argument("--waveform", type=Path, action="append", default=[], metavar="OUT", help=".dat or .json")
     work.add_argument("--spectrogram", type=Path, action="append", default=[], metavar="OUT", help=".png")
     work.add_argument("--silence", type=Path, action="append", default=[], metavar="OUT", help="silences, .json")
@@ -78,15 +84,20 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument("--channels", type=int, metavar="N", help="channels of outputs (the input's)")
     how.add_argument("--target", type=float, metavar="LUFS", help="loudness to normalise to (-16)")
     how.add_argument("--ceiling", type=float, metavar="DBTP", help="true peak that the gain stops at (-1)")
+    how.add_argument("--dual-mono", action="store_true", help="mono is as loud as on two speakers")
+    cli_editing.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 
 
-def _operations(options: argparse.Namespace) -> tuple[tuple[AnyOperation, ...], dict[str, Path]]:
-    """The operations of a command line, and where the artifact of each name shall go."""
+def _operations(options: argparse.Namespace) -> tuple[tuple[AnyOperation, ...], dict[str, Path], dict[str, Extra]]:
+    """The operations of a command line, where the files of each name shall go, and further inputs."""
     asked: list[dict[str, Any]] = []
     targets: dict[str, Path] = {}
+    edits, extras = cli_editing.edits(options)
+    album = cli_editing.album(options)
+    heard = {"dual_mono": options.dual_mono}
     encoding = _given(bitrate_kbps=options.bitrate, sample_rate=options.rate, channels=options.channels)
     level = _given(target_lufs=options.target, true_peak_dbtp=options.ceiling)
     drawing = _given(samples_per_pixel=options.samples_per_pixel, bits=options.bits)
@@ -99,19 +110,23 @@ def _operations(options: argparse.Namespace) -> tuple[tuple[AnyOperation, ...], 
         ("spectrogram", {".png": {}}, picture),
         ("silence", {".json": {}}, quiet),
         ("transcode", audio, encoding),
-        ("normalize", audio, {**encoding, **level}),
+        ("normalize", audio, {**encoding, **level, **heard, "album": list(album)}),
+        ("split", audio, {**encoding, **cli_editing.cuts(options)}),
     )
     for op, forms, parameters in writing:
         for number, path in enumerate(getattr(options, op), start=1):
             suffix = path.suffix.lower()
             if suffix not in forms:
                 raise ValueError(f"{path.name}: --{op} writes {', '.join(sorted(forms))}")
-            asked.append({"op": op, "name": f"{op}-{number}", **forms[suffix], **parameters})
-            targets[f"{op}-{number}{suffix}"] = path
-    measures = [op for op in ("probe", "loudness") if getattr(options, op)]
-    if not measures and not asked:
+            asked.append({"op": op, "name": f"{op}-{number}", **forms[suffix], **parameters, "edits": edits})
+            targets[f"{op}-{number}"] = path
+    measuring: dict[str, dict[str, Any]] = {"probe": {}, "loudness": {**heard, "edits": edits}, "acx": {"edits": edits}}
+    measures = [op for op in measuring if getattr(options, op)]
+    presets, preset_targets = cli_editing.presets(options, edits)
+    if not measures and not asked and not presets:
         measures = ["probe", "loudness"]
-    return operations_adapter.validate_python([*({"op": op} for op in measures), *asked]), targets
+    operations = operations_adapter.validate_python([*({"op": op, **measuring[op]} for op in measures), *asked])
+    return (*operations, *presets), {**targets, **preset_targets}, {**extras, **album}
 
 
 def _size(text: str) -> dict[str, int]:
@@ -124,7 +139,11 @@ def _given(**parameters: float | str | None) -> dict[str, float | str]:
 
 
 def _run(
-    source: Path, operations: tuple[AnyOperation, ...], targets: dict[str, Path], *, show_progress: bool
+    source: Path,
+    operations: tuple[AnyOperation, ...],
+    targets: dict[str, Path],
+    extras: dict[str, Extra],
+    progress: Callable[[float], None] | None,
 ) -> Report:
     with tempfile.TemporaryDirectory(prefix="wavemill-") as directory:
         try:
@@ -132,15 +151,23 @@ def _run(
                 source,
                 operations,
                 Path(directory),
-                on_progress=_draw_progress if show_progress else lambda fraction: None,
+                on_progress=progress or (lambda fraction: None),
                 source_name=source.name,
+                extras=extras,
             )
         finally:
-            if show_progress:
+            if progress is not None:
                 print(file=sys.stderr)
         for artifact in report.artifacts:
-            shutil.move(artifact.path, targets[artifact.name])
+            shutil.move(artifact.path, _target(artifact.name, targets))
     return report
+
+
+def _target(artifact: str, targets: dict[str, Path]) -> Path:
+    """Where a file goes: where it was asked to, and where an operation writes several, beside that."""
+    name = max((name for name in targets if artifact.startswith((f"{name}.", f"{name}-"))), key=len)
+    target, rest = targets[name], artifact.removeprefix(name)
+    return target if rest == target.suffix.lower() else target.with_name(target.stem + rest)
 
 
 def _draw_progress(fraction: float) -> None:
