@@ -73,6 +73,11 @@ def edits(options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, 
     return asked, extras
 
 
+def edited(operation: dict[str, Any], edits: list[dict[str, Any]]) -> dict[str, Any]:
+    """An operation with edits; a probe is always of the file as it is."""
+    return operation if operation["op"] == "probe" else {**operation, "edits": edits}
+
+
 def cuts(options: argparse.Namespace) -> dict[str, Any]:
     """Where a split cuts."""
     if options.every is not None:
@@ -104,7 +109,7 @@ def presets(options: argparse.Namespace, edits: list[dict[str, Any]]) -> tuple[l
                 own = [edit.model_dump() for edit in operation.edits]
                 operation = Normalize.model_validate({**operation.model_dump(), "edits": [*edits, *own]})  # noqa: PLW2901
             asked.append(operation)
-            targets[str(operation.name)] = Path(out)
+            targets[f"{operation.name}{Path(out).suffix.lower()}"] = Path(out)
     return asked, targets
 
 
