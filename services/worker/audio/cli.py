@@ -5,8 +5,10 @@ python -m services.worker.audio talk.wav --loudness --waveform talk.dat --transc
 python -m services.worker.audio talk.wav --normalize talk.flac --target -16 --json
 python -m services.worker.audio talk.wav --waveform talk.svg --spectrogram talk.png --axes --loudness-series talk.csv
 python -m services.worker.audio talk.wav --transcode talk.mp3 --quality 2 --tag title=Talk --loudness-tags
-python -m services.worker.audio talk.wav --intro jingle.mp3 --crossfade 1 --fade-out 3 --preset podcast talk.mp3
-python -m services.worker.audio talk.wav --split parts.mp3 --pause 2
+python -m services.worker.audio talk.wav --preset podcast --output episode/
+python -m services.worker.audio talk.wav --intro jingle.mp3 --crossfade 1 --fade-out 3 --transcode episode.mp3
+python -m services.worker.audio talk.wav --split part.mp3 --pause 2
+python -m services.worker.audio talk.wav --operation '{"op": "split", "every_seconds": 600}' --output parts/
 """
 
 import argparse
@@ -14,7 +16,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +34,11 @@ from shared.schema.operations import (
     FrequencyScale,
     Tags,
     WaveformFormat,
+    input_names,
     operations_adapter,
+    with_names,
 )
+from shared.schema.presets import PRESETS
 
 # ALAC shares its extension with AAC: --alac tells them apart.
 _FORMATS = {
@@ -49,14 +54,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     options = parser.parse_args(arguments)
     try:
-        operations, targets, extras = _operations(options)
+        operations, targets = _operations(options)
+        extras = _extras(options, operations)
     except ValidationError as error:
         parser.error("; ".join(problem["msg"] for problem in error.errors()))
     except ValueError as error:
         parser.error(str(error))
     try:
-        progress = _draw_progress if not options.quiet and sys.stderr.isatty() else None
-        report = _run(options.file, operations, targets, extras, progress)
+        report = _run(options, operations, targets, extras)
     except AudioError as error:
         print(error, file=sys.stderr)
         return 1
@@ -90,15 +95,22 @@ def _add_operations(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--cover", type=Path, metavar="OUT", help="the same, and the cover picture")
     group.add_argument("--loudness", action="store_true", help="EBU R128 loudness, range and true peak")
     group.add_argument("--loudness-series", type=Path, metavar="OUT", help="the same, and over time, .csv or .json")
-    group.add_argument("--acx", action="store_true", help="the rules for audiobooks on ACX")
     for name, written in (
         ("waveform", ".dat, .json, .png or .svg"),
         ("spectrogram", ".png"),
         ("silence", "silences, .json"),
         ("transcode", "another format"),
         ("normalize", "at a loudness"),
+        ("split", "parts: OUT-001, OUT-002 and so on"),
     ):
         group.add_argument(f"--{name}", type=Path, action="append", default=[], metavar="OUT", help=written)
+    group.add_argument("--acx", action="store_true", help="the rules for audiobooks on ACX")
+    group.add_argument("--preset", action="append", default=[], choices=list(PRESETS), help="operations by a name")
+    group.add_argument(
+        "--operation", type=json.loads, action="append", default=[], metavar="JSON", help="any, as a job's spec has it"
+    )
+    group.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="where the files of these two go (.)")
+    group.add_argument("--input", action="append", default=[], metavar="NAME=FILE", help="a further input for these")
 
 
 def _add_drawing(group: argparse._ArgumentGroup) -> None:
@@ -137,20 +149,19 @@ def _add_encoding(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--loudness-tags", action="store_true", help="ReplayGain or R128 tags in --transcode's files")
 
 
-def _operations(options: argparse.Namespace) -> tuple[tuple[AnyOperation, ...], dict[str, Path], dict[str, Extra]]:
-    """The operations of a command line, where the artifact of each name shall go, and further inputs by name."""
+def _operations(options: argparse.Namespace) -> tuple[tuple[AnyOperation, ...], dict[str, Path]]:
+    """The operations of a command line, and where the artifact of each name shall go."""
     asked, targets = _measurements(options)
-    edits, extras = cli_editing.edits(options)
     for op, forms, parameters in _writing(options):
         for number, path in enumerate(getattr(options, op), start=1):
             suffix = _suffix(path, op, forms)
             asked.append({"op": op, "name": f"{op}-{number}", **parameters, **forms[suffix]})
             targets[f"{op}-{number}{suffix}"] = path
-    presets, preset_targets = cli_editing.presets(options, edits)
-    if not asked and not presets:
+    presets = [operation.model_dump() for name in options.preset for operation in PRESETS[name].operations]
+    if not asked and not presets and not options.operation:
         asked = [{"op": "probe"}, {"op": "loudness"}]
-    operations = operations_adapter.validate_python([cli_editing.edited(operation, edits) for operation in asked])
-    return (*operations, *presets), targets | preset_targets, extras | cli_editing.album(options)
+    edited = [cli_editing.edited(operation, options) for operation in (*asked, *presets)]
+    return with_names(operations_adapter.validate_python([*edited, *options.operation])), targets
 
 
 def _measurements(options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Path]]:
@@ -199,16 +210,11 @@ def _writing(options: argparse.Namespace) -> tuple[tuple[str, dict[str, dict[str
         compression_level=options.compression_level,
         sample_rate=options.rate,
         channels=options.channels,
-        tags=dict(tag.split("=", 1) for tag in options.tag),
+        tags=dict(map(_pair, options.tag)),
         keep_tags=not options.no_tags,
         keep_cover=not options.no_cover,
     )
-    level = _given(
-        target_lufs=options.target,
-        true_peak_dbtp=options.ceiling,
-        dual_mono=options.dual_mono,
-        album=list(cli_editing.album(options)),
-    )
+    level = _given(target_lufs=options.target, true_peak_dbtp=options.ceiling, dual_mono=options.dual_mono)
     audio = {suffix: {"format": audio_format} for suffix, audio_format in _FORMATS.items()}
     if options.alac:
         audio[".m4a"] = {"format": "alac"}
@@ -217,9 +223,17 @@ def _writing(options: argparse.Namespace) -> tuple[tuple[str, dict[str, dict[str
         ("spectrogram", {".png": {}}, picture),
         ("silence", {".json": {}}, quiet),
         ("transcode", audio, {**encoding, "loudness_tags": options.loudness_tags}),
-        ("normalize", audio, {**encoding, **level}),
+        ("normalize", audio, {**encoding, **level, "album": list(cli_editing.album(options))}),
         ("split", audio, {**encoding, **cli_editing.cuts(options)}),
     )
+
+
+def _extras(options: argparse.Namespace, operations: tuple[AnyOperation, ...]) -> dict[str, Extra]:
+    extras = {name: Extra(Path(path), Path(path).name) for name, path in map(_pair, options.input)}
+    extras |= cli_editing.extras(options)
+    if missing := input_names(operations) - extras.keys():
+        raise ValueError(f"further inputs are missing, see --input: {', '.join(sorted(missing))}")
+    return extras
 
 
 def _suffix(path: Path, option: str, known: Collection[str]) -> str:
@@ -234,44 +248,50 @@ def _size(text: str) -> dict[str, int]:
     return {"width": int(width), "height": int(height)}
 
 
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text}: a name, =, and what it stands for are wanted here")
+    return name, value
+
+
 def _given(**parameters: Any) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _run(
-    source: Path,
+    options: argparse.Namespace,
     operations: tuple[AnyOperation, ...],
-    targets: dict[str, Path],
-    extras: dict[str, Extra],
-    progress: Callable[[float], None] | None,
+    targets: Mapping[str, Path],
+    extras: Mapping[str, Extra],
 ) -> Report:
+    show_progress = not options.quiet and sys.stderr.isatty()
     with tempfile.TemporaryDirectory(prefix="wavemill-") as directory:
         try:
             report = process(
-                source,
+                options.file,
                 operations,
                 Path(directory),
-                on_progress=progress or (lambda fraction: None),
-                source_name=source.name,
+                on_progress=_draw_progress if show_progress else lambda fraction: None,
+                source_name=options.file.name,
                 extras=extras,
             )
         finally:
-            if progress is not None:
+            if show_progress:
                 print(file=sys.stderr)
         for artifact in report.artifacts:
-            shutil.move(artifact.path, _target(artifact.name, targets))
+            target = targets.get(artifact.name) or _beside(artifact.name, targets) or options.output / artifact.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(artifact.path, target)
     return report
 
 
-def _target(artifact: str, targets: dict[str, Path]) -> Path:
-    """Where a file goes: where it was asked to, or beside that, where an operation writes more than one file."""
-    if artifact in targets:
-        return targets[artifact]
-    stem, target = max(
-        ((stem, target) for name, target in targets.items() if artifact.startswith(stem := Path(name).stem)),
-        key=lambda found: len(found[0]),
-    )
-    return target.with_name(target.stem + artifact.removeprefix(stem))
+def _beside(artifact: str, targets: Mapping[str, Path]) -> Path | None:
+    """Where one of the files of an operation that writes several goes, if it was said where one of them goes."""
+    for name, target in targets.items():
+        if artifact.startswith((f"{Path(name).stem}-", f"{Path(name).stem}.")):
+            return target.with_name(target.stem + artifact.removeprefix(Path(name).stem))
+    return None
 
 
 def _draw_progress(fraction: float) -> None:

@@ -1,4 +1,4 @@
-"""Edits, splits, albums and presets on the command line."""
+"""Edits, parts and albums on the command line."""
 
 import argparse
 import json
@@ -7,12 +7,10 @@ from typing import Any
 
 from services.worker.audio.engine import Extra
 from shared.schema.edits import FadeCurve
-from shared.schema.operations import AnyOperation, Normalize
-from shared.schema.presets import PRESETS
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options that `edits`, `cuts` and `presets` look at. Those of edits share a list, which keeps their order."""
+    """The options of all that. Those of edits share a list, which keeps their order."""
     edits = parser.add_argument_group("edits of what is measured and written, in the order given")
     for option, convert, metavar, about in (
         ("--trim", _trim, "FROM:TO", "a part, in seconds; either may be left out"),
@@ -32,50 +30,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         edits.add_argument(option, dest="edits", action="append_const", const={"edit": edit}, help=about)
     edits.add_argument("--crossfade", type=float, metavar="S", help="into an intro and an outro (0)")
     edits.add_argument("--curve", choices=[curve.value for curve in FadeCurve], help="of fades (quarter_sine)")
-    parts = parser.add_argument_group("parts, albums and presets")
-    parts.add_argument(
-        "--split", type=Path, action="append", default=[], metavar="OUT", help="parts: OUT-001, OUT-002 and so on"
-    )
-    parts.add_argument("--every", type=float, metavar="S", help="length of parts")
-    parts.add_argument("--at", type=_numbers, metavar="S,S", help="where parts begin")
-    parts.add_argument("--pause", type=float, metavar="S", help="silence that parts are cut at (1.5)")
+    parts = parser.add_argument_group("parts and albums")
+    parts.add_argument("--every", type=float, metavar="S", help="length of the parts of --split")
+    parts.add_argument("--at", type=_numbers, metavar="S,S", help="where they begin")
+    parts.add_argument("--pause", type=float, metavar="S", help="or silence that they are cut at (1.5)")
     parts.add_argument(
         "--album", type=Path, action="append", default=[], metavar="FILE", help="another track for --normalize"
     )
-    parts.add_argument(
-        "--preset",
-        nargs=2,
-        action="append",
-        default=[],
-        metavar=("NAME", "OUT"),
-        help=f"{', '.join(PRESETS)}: OUT is the file",
-    )
 
 
-def edits(options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Extra]]:
-    """The edits, and the files that they name as further inputs."""
-    shared: dict[str, dict[str, Any]] = {
-        "fade": {"curve": options.curve},
-        "intro": {"crossfade_seconds": options.crossfade},
-        "outro": {"crossfade_seconds": options.crossfade},
-        "trim_silence": {"threshold_dbfs": options.threshold},
-        "remove_silence": {"threshold_dbfs": options.threshold},
-    }
-    extras: dict[str, Extra] = {}
-    asked = []
-    for edit in options.edits:
-        given = {name: value for name, value in shared.get(edit["edit"], {}).items() if value is not None}
-        complete = {**given, **edit}
-        if isinstance(path := edit.get("input"), Path):
-            complete["input"] = f"input-{len(extras) + 1}"
-            extras[complete["input"]] = Extra(path, path.name)
-        asked.append(complete)
-    return asked, extras
+def edited(operation: dict[str, Any], options: argparse.Namespace) -> dict[str, Any]:
+    """An operation with the edits before its own; a probe is always of the file as it is."""
+    if operation["op"] == "probe":
+        return operation
+    return {**operation, "edits": [*_edits(options), *operation.get("edits", ())]}
 
 
-def edited(operation: dict[str, Any], edits: list[dict[str, Any]]) -> dict[str, Any]:
-    """An operation with edits; a probe is always of the file as it is."""
-    return operation if operation["op"] == "probe" else {**operation, "edits": edits}
+def extras(options: argparse.Namespace) -> dict[str, Extra]:
+    """The files that edits and albums name, as further inputs."""
+    return {name: Extra(path, path.name) for name, path in {**_joined(options), **album(options)}.items()}
 
 
 def cuts(options: argparse.Namespace) -> dict[str, Any]:
@@ -88,29 +61,34 @@ def cuts(options: argparse.Namespace) -> dict[str, Any]:
     return {"at_silence": {name: value for name, value in silence.items() if value is not None}}
 
 
-def album(options: argparse.Namespace) -> dict[str, Extra]:
+def album(options: argparse.Namespace) -> dict[str, Path]:
     """The further tracks of an album."""
-    return {f"track-{number}": Extra(path, path.name) for number, path in enumerate(options.album, start=2)}
+    return {f"track-{number}": path for number, path in enumerate(options.album, start=2)}
 
 
-def presets(options: argparse.Namespace, edits: list[dict[str, Any]]) -> tuple[list[AnyOperation], dict[str, Path]]:
-    """The operations of presets, and where what they write shall go. Edits come before those of the preset.
+def _edits(options: argparse.Namespace) -> list[dict[str, Any]]:
+    shared: dict[str, dict[str, Any]] = {
+        "fade": {"curve": options.curve},
+        "intro": {"crossfade_seconds": options.crossfade},
+        "outro": {"crossfade_seconds": options.crossfade},
+        "trim_silence": {"threshold_dbfs": options.threshold},
+        "remove_silence": {"threshold_dbfs": options.threshold},
+    }
+    names = {path: name for name, path in _joined(options).items()}
+    asked = []
+    for edit in options.edits:
+        given = {name: value for name, value in shared.get(edit["edit"], {}).items() if value is not None}
+        complete = {**given, **edit}
+        if isinstance(path := edit.get("input"), Path):
+            complete["input"] = names[path]
+        asked.append(complete)
+    return asked
 
-    Raises:
-        ValueError: there is no such preset, or it writes another format.
-    """
-    asked: list[AnyOperation] = []
-    targets: dict[str, Path] = {}
-    for name, out in options.preset:
-        if name not in PRESETS:
-            raise ValueError(f"there is no preset {name}; there are {', '.join(PRESETS)}")
-        for operation in PRESETS[name].operations:
-            if isinstance(operation, Normalize):
-                own = [edit.model_dump() for edit in operation.edits]
-                operation = Normalize.model_validate({**operation.model_dump(), "edits": [*edits, *own]})  # noqa: PLW2901
-            asked.append(operation)
-            targets[f"{operation.name}{Path(out).suffix.lower()}"] = Path(out)
-    return asked, targets
+
+def _joined(options: argparse.Namespace) -> dict[str, Path]:
+    """The files that edits put in front of or behind the audio, by name."""
+    paths = dict.fromkeys(path for edit in options.edits if isinstance(path := edit.get("input"), Path))
+    return {f"joined-{number}": path for number, path in enumerate(paths, start=1)}
 
 
 def _trim(text: str) -> dict[str, Any]:

@@ -82,6 +82,21 @@ def test_everything_else_that_can_be_asked_for(tmp_path: Path) -> None:
     assert "pcm_s24le" in said[wav]
 
 
+def test_any_operation_with_further_inputs_and_presets(
+    tone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    split = {"op": "split", "every_seconds": 4, "format": "flac", "edits": [{"edit": "intro", "input": "jingle"}]}
+    jingle = save(tmp_path / "jingle.wav", sine(440, -20, 2))
+    output = tmp_path / "new" / "folder"
+    arguments = ["--operation", json.dumps(split), "--input", f"jingle={jingle}", "--preset", "podcast", "--json"]
+    assert main([str(tone), *arguments, "--output", str(output)]) == 0
+    names = ["podcast.mp3", "split-001.flac", "split-002.flac", "split.json"]
+    assert sorted(path.name for path in output.iterdir()) == names
+    results = json.loads(capsys.readouterr().out)
+    assert [part["end_seconds"] for part in results["split"]["parts"]] == [4, 7]
+    assert results["podcast"]["target_lufs"] == -16
+
+
 def test_no_audio_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.txt").write_text("Not a sound.\n" * 100)
     assert main([str(tmp_path / "a.txt")]) == 1
@@ -101,6 +116,9 @@ def test_missing_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
         ["--waveform", "a.png", "--wave-color", "red"],
         ["--waveform", "a.dat", "--samples-per-pixel", "9", "--pixels-per-second", "9"],
         ["--loudness-series", "a.txt"],
+        ["--preset", "none"],
+        ["--operation", "{"],
+        ["--operation", '{"op": "loudness", "edits": [{"edit": "intro", "input": "jingle"}]}'],
         ["--transcode", "a.mp3", "--tag", "mood=blue"],
         ["--transcode", "a.mp3", "--tag", "title"],
         ["--transcode", "a.flac", "--quality", "2"],
@@ -144,18 +162,18 @@ def test_an_album(tone: Path, tmp_path: Path) -> None:
     assert difference == pytest.approx(10, abs=0.1)
 
 
-def test_a_preset(tone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = tmp_path / "out.mp3"
-    assert main([str(tone), "--trim", "0:3", "--preset", "podcast", str(out), "--acx", "--json", "--quiet"]) == 0
-    assert measure(out).integrated_lufs == pytest.approx(-16, abs=0.15)
+def test_edits_come_before_those_of_a_preset(tone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--trim", "0:3", "--preset", "podcast", "--output", str(tmp_path), "--acx", "--json", "--quiet"]
+    assert main([str(tone), *arguments]) == 0
+    assert measure(tmp_path / "podcast.mp3").integrated_lufs == pytest.approx(-16, abs=0.15)
     results = json.loads(capsys.readouterr().out)
     assert results["podcast"]["duration_seconds"] == 3
-    assert results["acx"]["op"] == "acx"
+    assert results["acx"]["rules"][3]["value"] == 3
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [["--preset", "tv", "a.mp3"], ["--edit", "{"], ["--trim", "4:1"], ["--split", "a.mp3", "--at", "2,1"]],
+    [["--edit", "{"], ["--trim", "4:1"], ["--split", "a.mp3", "--at", "2,1"]],
 )
 def test_wrong_edits_are_wrong_arguments(tone: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
