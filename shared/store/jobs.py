@@ -5,13 +5,14 @@ such an UPDATE names the job, the attempt and the lease's token, and one that ch
 Each arrow gives the event to publish once it is committed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID, uuid4
 
 import uuid_utils.compat
-from sqlalchemy import Update, case, insert, select, update
+from sqlalchemy import ColumnElement, Update, case, false, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.events import JobEvent
 from shared.schema.jobs import TERMINAL_STATUSES, JobSpec, JobStatus, Upload
@@ -20,7 +21,7 @@ from shared.store.database import Database
 from shared.store.errors import UploadMissing
 from shared.store.finished import lock_watermark, take_away
 from shared.store.job_statements import EVENT, REQUEUE, JobStatements
-from shared.store.ownership import owns_job
+from shared.store.ownership import owns_job, takes_turns
 from shared.store.records import Claim, Lease, LeaseLost, NewArtifact, NewJob, QueuedJob, Requeue, Usage
 from shared.store.tables import artifacts, is_delayed, is_kept, is_queued, is_waiting, jobs, uploads
 
@@ -55,6 +56,7 @@ class Jobs:
         traceparent: str | None = None,
         key_id: UUID | None = None,
         owner: UUID | None = None,
+        commit_with: Callable[[AsyncConnection, NewJob], Awaitable[None]] | None = None,
     ) -> NewJob:
         """Make a queued job. It is durable when this returns; its message is the caller's to publish.
 
@@ -66,6 +68,7 @@ class Jobs:
             traceparent: of the request that makes it.
             key_id: whose it will be; None: made without a key.
             owner: whose upload it must be; None: anybody's.
+            commit_with: what is to be written in the same transaction; whatever it raises, there is no job.
 
         Raises:
             UploadMissing: there is no such upload that the owner has, or its bytes are no longer kept.
@@ -81,8 +84,17 @@ class Jobs:
             "given_key": key_id,
             "given_owner": owner,
         }
+        if commit_with is None:
+            return await self._created(self._statements.creation.apply(given), upload_id)
+        async with self._database.write() as connection:
+            new = await self._created(connection.run_sync(self._statements.creation.within, given), upload_id)
+            await commit_with(connection, new)
+        return new
+
+    @staticmethod
+    async def _created(creation: Awaitable[Any], upload_id: UUID) -> NewJob:
         try:
-            made = await self._statements.creation.apply(given)
+            made = await creation
         except IntegrityError as error:
             raise UploadMissing(upload_id) from error
         return NewJob(
@@ -96,6 +108,7 @@ class Jobs:
                 created_at=made.upload_created_at,
             ),
             event=_event(made),
+            is_held=made.held,
         )
 
     async def claim(
@@ -265,6 +278,7 @@ class Jobs:
                 poisoned=False,
                 dispatched_at=self._database.now(),
                 finished_at=None,
+                held=_may_be_held(),
             )
             .returning(*REQUEUE)
         )
@@ -277,7 +291,10 @@ class Jobs:
         return [Requeue(_event(row), row.queue, row.traceparent) for row in rows]
 
     async def release_due(self, limit: int) -> Sequence[QueuedJob]:
-        """The jobs whose time has come; their messages are the caller's to publish."""
+        """The jobs whose time has come; their messages are the caller's to publish.
+
+        Those whose key lets so many run at a time are held, and not among them.
+        """
         now = self._database.now()
         due = (
             select(jobs.c.id)
@@ -289,7 +306,7 @@ class Jobs:
         released = (
             update(jobs)
             .where(jobs.c.id.in_(due.scalar_subquery()), is_queued)
-            .values(not_before=None, dispatched_at=now)
+            .values(not_before=None, dispatched_at=now, held=_may_be_held())
         )
         return await self._dispatched(released)
 
@@ -312,14 +329,20 @@ class Jobs:
 
     async def _dispatched(self, change: Update) -> Sequence[QueuedJob]:
         async with self._database.write() as connection:
-            changed = await connection.execute(change.returning(jobs.c.id, jobs.c.queue, jobs.c.traceparent))
-            return [QueuedJob(row.id, row.queue, row.traceparent) for row in changed]
+            columns = jobs.c.id, jobs.c.queue, jobs.c.traceparent, jobs.c.held
+            changed = await connection.execute(change.returning(*columns))
+            return [QueuedJob(row.id, row.queue, row.traceparent) for row in changed if not row.held]
 
     async def _end(self, ending: Change, given: Mapping[str, Any]) -> JobEvent:
         row = await ending.apply(given)
         if row is None:
             raise LeaseLost
         return _event(row)
+
+
+def _may_be_held() -> ColumnElement[bool]:
+    """Held until it is released in its turn, where its key has so many jobs run and no more."""
+    return func.coalesce(takes_turns(jobs.c.key_id), false())
 
 
 def _given(lease: Lease) -> dict[str, Any]:

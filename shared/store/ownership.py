@@ -2,9 +2,9 @@
 
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, or_, true
+from sqlalchemy import ColumnElement, or_, select, true
 
-from shared.store.tables import jobs, uploads
+from shared.store.tables import api_keys, jobs, uploads
 
 
 def owns_job(owner: UUID | None) -> ColumnElement[bool]:
@@ -20,3 +20,8 @@ def owns_upload(owner: UUID | None) -> ColumnElement[bool]:
 def given_owner_owns_upload(owner: ColumnElement[UUID | None]) -> ColumnElement[bool]:
     """The same for a statement that is built before it is known who asks."""
     return or_(owner.is_(None), uploads.c.key_id == owner)
+
+
+def takes_turns(key_id: ColumnElement[UUID | None]) -> ColumnElement[bool | None]:
+    """Whether so many jobs of this key may run at a time, and no more (shared/store/turns.py); NULL without a key."""
+    return select(api_keys.c.max_running_jobs > 0).where(api_keys.c.id == key_id).scalar_subquery()

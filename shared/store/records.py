@@ -29,6 +29,7 @@ class NewJob:
     created_at: datetime
     input: Upload
     event: JobEvent
+    is_held: bool  # no message is to be published: it waits for its turn (shared/store/turns.py)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 
 from services.api import problems
 from services.api.access import Caller, Reader, Submitter
+from services.api.access.idempotency import Idempotency, InjectedIdempotency, Once
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
 from services.api.documentation import answers, form_body, reference
 from services.api.problems import FieldError, ProblemError
@@ -16,6 +17,7 @@ from services.api.resources import InjectedResources, Resources
 from shared.broker import JobMessage
 from shared.schema.jobs import JobPage, JobRequest, JobSpec, JobStatus, JobView
 from shared.store.errors import UploadMissing
+from shared.store.idempotency import Answer
 from shared.store.records import NewJob
 from shared.telemetry.tracing import current_traceparent
 
@@ -39,10 +41,13 @@ _LOCATION = {
 @router.post(
     "",
     status_code=202,
-    responses=answers(400, 408, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
+    response_model=JobView,
+    responses=answers(400, 408, 409, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
     openapi_extra=_BODY,
 )
-async def create_job(request: Request, response: Response, caller: Submitter, resources: InjectedResources) -> JobView:
+async def create_job(
+    request: Request, caller: Submitter, idempotency: InjectedIdempotency, resources: InjectedResources
+) -> Response:
     """Submit a job: a form with the file and the spec, or JSON that names an earlier upload.
 
     The answer comes when the job is durable, and does not wait for a worker. An upload that does not exist is a wrong
@@ -51,13 +56,10 @@ async def create_job(request: Request, response: Response, caller: Submitter, re
     await resources.admission.admit(caller)
     kind = media_type(request)
     if kind == FORM:
-        view = await _create_from_form(request, caller, resources)
-    elif kind == JSON:
-        view = await _create_from_json(request, caller, resources)
-    else:
-        raise problems.unsupported_media_type(FORM, JSON)
-    response.headers["Location"] = f"{router.prefix}/{view.id}"
-    return view
+        return await _create_from_form(request, caller, idempotency, resources)
+    if kind == JSON:
+        return await _create_from_json(request, caller, idempotency, resources)
+    raise problems.unsupported_media_type(FORM, JSON)
 
 
 @router.get("", responses=answers(422, 500, 503))
@@ -136,28 +138,48 @@ def _not_retryable(view: JobView) -> ProblemError:
     return ProblemError(409, "not-retryable", "Not to be retried", detail)
 
 
-async def _create_from_form(request: Request, caller: Caller, resources: Resources) -> JobView:
+async def _create_from_form(
+    request: Request, caller: Caller, idempotency: Idempotency, resources: Resources
+) -> Response:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
         spec = validated(JobSpec, form.spec or b"", within=[SPEC_PART])
-        upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
-    return await _create(caller, resources, spec, upload.id)
+        sent = spec.model_dump_json(), form.file.sha256, form.filename or ""
+        async with idempotency.once("job with file", *sent) as once:
+            if once.answer is None:
+                await resources.admission.admit_bytes(caller, form.file.size_bytes)
+                upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
+                await _create(caller, once, resources, spec, upload.id)
+    return once.response
 
 
-async def _create_from_json(request: Request, caller: Caller, resources: Resources) -> JobView:
+async def _create_from_json(
+    request: Request, caller: Caller, idempotency: Idempotency, resources: Resources
+) -> Response:
     job = await read_json(request, JobRequest, resources.settings)
     spec = JobSpec.model_construct(operations=job.operations, priority=job.priority)
-    try:
-        return await _create(caller, resources, spec, job.input.id)
-    except UploadMissing:
-        detail = f"There is no upload {job.input.id}, or it is no longer stored; send the file to /api/uploads first."
-        raise problems.invalid([FieldError.at("body", ["input", "id"], detail)]) from None
+    async with idempotency.once("job", job.model_dump_json()) as once:
+        if once.answer is None:
+            try:
+                await _create(caller, once, resources, spec, job.input.id)
+            except UploadMissing:
+                raise problems.invalid([FieldError.at("body", ["input", "id"], _no_upload(job.input.id))]) from None
+    return once.response
 
 
-async def _create(caller: Caller, resources: Resources, spec: JobSpec, upload_id: UUID) -> JobView:
+def _no_upload(upload_id: UUID) -> str:
+    return f"There is no upload {upload_id}, or it is no longer stored; send the file to /api/uploads first."
+
+
+async def _create(caller: Caller, once: Once, resources: Resources, spec: JobSpec, upload_id: UUID) -> None:
     queue = str(spec.priority)
     max_attempts = resources.settings.max_attempts
     # The trace of this request, where there is one, goes on in the worker.
     traceparent = current_traceparent()
+
+    def answer_of(new: NewJob) -> Answer:
+        view = _first_view(new, spec, max_attempts)
+        return Answer(202, view.model_dump_json(), f"{router.prefix}/{view.id}")
+
     new = await resources.jobs.create(
         spec,
         upload_id=upload_id,
@@ -166,9 +188,11 @@ async def _create(caller: Caller, resources: Resources, spec: JobSpec, upload_id
         traceparent=traceparent,
         key_id=caller.key_id,
         owner=caller.owner,
+        commit_with=once.recording(answer_of),
     )
-    resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))
-    return _first_view(new, spec, max_attempts)
+    if once.answer is None:
+        await once.record(answer_of(new))
+    await resources.turns.begin(new, queue=queue, key_id=caller.key_id, traceparent=traceparent)
 
 
 def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:

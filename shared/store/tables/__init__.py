@@ -2,6 +2,7 @@
 
 from shared.store.tables.columns import Json, UtcDateTime, metadata
 from shared.store.tables.fleet import audit, is_paused, leaderships, queue_pauses, workers
+from shared.store.tables.idempotency import idempotency_keys
 from shared.store.tables.jobs import (
     artifacts,
     attempts,
@@ -9,6 +10,7 @@ from shared.store.tables.jobs import (
     is_delayed,
     is_expired,
     is_failed,
+    is_held,
     is_kept,
     is_poisoned,
     is_queued,
@@ -30,9 +32,11 @@ __all__ = [
     "finished_totals",
     "finished_watermark",
     "has_finished",
+    "idempotency_keys",
     "is_delayed",
     "is_expired",
     "is_failed",
+    "is_held",
     "is_kept",
     "is_paused",
     "is_poisoned",

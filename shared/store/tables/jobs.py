@@ -17,6 +17,7 @@ from sqlalchemy import (
     Uuid,
     literal,
     literal_column,
+    text,
 )
 
 from shared.schema.jobs import AttemptOutcome, JobStatus, Priority
@@ -62,6 +63,8 @@ jobs = Table(
     Column("lease_expires_at", UtcDateTime),
     Column("worker", Text),
     Column("not_before", UtcDateTime),
+    # It waits for others of its key to end (shared/store/turns.py).
+    Column("held", Boolean, nullable=False, server_default=text("FALSE")),
     # When its message was last published, or was meant to be: one that no message carries is seen by this.
     Column("dispatched_at", UtcDateTime, nullable=False),
     Column("results", Json),
@@ -84,16 +87,17 @@ jobs = Table(
 is_queued = jobs.c.status == literal("queued", literal_execute=True)
 is_running = jobs.c.status == literal("running", literal_execute=True)
 is_failed = jobs.c.status == literal("failed", literal_execute=True)
-# Its message should be with a worker or on its way; the other queued jobs wait for their time.
-is_waiting = is_queued & jobs.c.not_before.is_(None)
+# Its message should be with a worker or on its way; the other queued jobs wait for their time or their turn.
+has_key = jobs.c.key_id.is_not(None)
+# As text: SQLAlchemy says `held = 1` to SQLite, which would not find the index by that.
+is_held: ColumnElement[Any] = is_queued & jobs.c.not_before.is_(None) & literal_column("held")
+is_waiting = is_queued & jobs.c.not_before.is_(None) & literal_column("NOT held")
 is_delayed = is_queued & jobs.c.not_before.is_not(None)
-# As text: SQLAlchemy says `poisoned = 1` to SQLite, which would not find the index by that.
 is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 has_finished = jobs.c.finished_at.is_not(None)
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
 is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)
-has_key = jobs.c.key_id.is_not(None)
 
 
 Index("ix_jobs_status_id", jobs.c.status, jobs.c.id)
@@ -107,6 +111,7 @@ partial_index(
     jobs.c.input_bytes,
     where=is_waiting,
 )
+partial_index("ix_jobs_held", jobs.c.key_id, jobs.c.created_at, jobs.c.id, where=is_held)
 partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
 partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
 partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
