@@ -90,6 +90,37 @@ def test_a_tenth_of_a_second(system: System, tmp_path: Path, extension: str) -> 
     check_all_five(run(system, file), seconds=0.1, channels=2)
 
 
+def test_what_can_come_out(system: System, tmp_path: Path) -> None:
+    file = noise(tmp_path / "x.flac", seconds=5, arguments=("-metadata", "title=Rain"))
+    operations: tuple[dict[str, object], ...] = (
+        {"op": "loudness", "series": ["csv", "json"], "replay_gain": True},
+        {"op": "waveform", "formats": ["svg", "png"], "split_channels": True, "pixels_per_second": 20},
+        {"op": "spectrogram", "axes": True},
+        {"op": "transcode", "format": "alac", "loudness_tags": True, "tags": {"artist": "Nobody"}},
+        {"op": "transcode", "format": "mp3", "quality": 4},
+        {"op": "normalize", "format": "wav", "bit_depth": 32},
+    )
+    job = system.finished(system.submit(file, *operations)["id"])
+    assert job["error_message"] is None
+    assert {artifact["name"]: artifact["media_type"] for artifact in job["artifacts"]} == {
+        "loudness.csv": "text/csv",
+        "loudness.json": "application/json",
+        "waveform.svg": "image/svg+xml",
+        "waveform.png": "image/png",
+        "spectrogram.png": "image/png",
+        "transcode.m4a": "audio/mp4",
+        "transcode-2.mp3": "audio/mpeg",
+        "normalize.wav": "audio/wav",
+    }
+    assert job["results"]["waveform"]["channels"] == 2
+    assert job["results"]["loudness"]["replay_gain"]["track_peak"] > 0
+    (tmp_path / "x.m4a").write_bytes(system.artifact(job, "transcode.m4a"))
+    said = ffmpeg("-i", tmp_path / "x.m4a", "-f", "null", "-")
+    assert "replaygain_track_gain" in said
+    assert "title           : Rain" in said
+    assert "artist          : Nobody" in said
+
+
 def test_an_hour(system: System, tmp_path: Path) -> None:
     file = noise(tmp_path / "hour.wav", seconds=3600, channels=1, rate=8000)
     check_all_five(run(system, file), seconds=3600, channels=1)
