@@ -120,8 +120,12 @@ docs: uv ## Write the pages and resources that come from the code, the rules and
 	@$(RUN) --group test python -m deploy.kubernetes.generated_files
 
 .PHONY: screenshots
-screenshots: uv ## Take the pictures of docs/images/ again, of a Wavemill under load (needs chromium)
+screenshots: uv ## Take the pictures of the operations page again, of a Wavemill under load (needs chromium)
 	@$(STACK) --group test --group browser python -m deploy.docs.screenshots
+
+.PHONY: pictures
+pictures: uv ## Draw the pictures of docs/operations.md again, by the audio engine
+	@$(RUN) --group worker python -m deploy.docs.pictures
 
 .PHONY: lock
 lock: uv ## Bring uv.lock in line with pyproject.toml
