@@ -158,11 +158,10 @@ def parsed(values: list[str]) -> str | None:
     if not values:
         return None
     value = values[0].strip(" \t")
-    if len(values) == 1 and len(value) <= _MOST_CHARACTERS + 2:
-        quoted = _QUOTED.fullmatch(value)
-        key = _ESCAPED.sub(r"\1", quoted[1]) if quoted else value
-        if key and (quoted or _BARE.fullmatch(value)):
-            return key
+    quoted = _QUOTED.fullmatch(value)
+    key = _ESCAPED.sub(r"\1", quoted[1]) if quoted else value
+    if len(values) == 1 and 0 < len(key) <= _MOST_CHARACTERS and (quoted or _BARE.fullmatch(key)):
+        return key
     raise ProblemError(
         400,
         "malformed-idempotency-key",
