@@ -106,7 +106,24 @@ class Settings(BaseSettings):
         default=15.0, gt=0, description="A comment is sent on an idle event stream this often."
     )
 
+    # What browsers may do with the API's answers.
+    cors_origins: str = Field(
+        default="",
+        description="Origins of pages whose scripts may use the API, with commas between them; * for all; "
+        "none when unset.",
+    )
+    frame_ancestors: str = Field(
+        default="'none'", description="Which pages may show the API's in a frame, as Content-Security-Policy has it."
+    )
+    hsts_seconds: int = Field(
+        default=0, ge=0, description="Browsers are told to use HTTPS alone for so long; 0: they are not."
+    )
+
     # Jobs.
+    max_delay_days: float = Field(
+        default=30.0, gt=0, description="A job's not_before is at most so far ahead; else it is refused with 422."
+    )
+    max_presets: int = Field(default=200, ge=0, description="Presets that one key may have.")
     max_attempts: int = Field(default=4, ge=1, le=20, description="The first and at most 3 retries, unless set.")
     retry_backoff_base_seconds: float = Field(default=5.0, gt=0, description="Largest first wait; doubles each time.")
     retry_backoff_max_seconds: float = Field(default=600.0, gt=0, description="No wait is longer.")

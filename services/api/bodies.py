@@ -65,16 +65,19 @@ def validated(model: type[Model], text: bytes, *, within: Sequence[str] = ()) ->
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        document = None if any(each["type"] == "json_invalid" for each in found) else json.loads(text)
-        raise problems.invalid(
-            [
-                FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
-                for each in found
-                # Pydantic counts the items of a tuple that are right, and says that there are too few.
-                if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
-            ]
-        ) from None
+        is_json = all(each["type"] != "json_invalid" for each in error.errors(include_input=False))
+        raise problems.invalid(field_errors(error, json.loads(text) if is_json else None, within)) from None
+
+
+def field_errors(error: ValidationError, document: Any, within: Sequence[str | int]) -> list[FieldError]:
+    """What is wrong with a document; `within` is the path to it in the body."""
+    found = error.errors(include_url=False, include_input=False)
+    return [
+        FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
+        for each in found
+        # Pydantic counts the items of a tuple that are right, and says that there are too few.
+        if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
+    ]
 
 
 @asynccontextmanager

@@ -14,14 +14,18 @@ from services.api.dispatcher import Dispatcher
 from services.api.ingest import Ingest
 from services.api.job_watch import JobWatch
 from services.api.metrics import ApiMetrics
+from services.api.submissions import Submissions
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventHub, EventPublisher, connect
 from shared.settings import Settings
 from shared.store.backlog import Backlog
 from shared.store.database import Database
+from shared.store.job_lists import JobLists
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
+from shared.store.presets import Presets
+from shared.store.retention import Retention
 from shared.store.uploads import Uploads
 
 _FLUSH_SECONDS = 1.0
@@ -37,6 +41,10 @@ class Resources:
     redis: Redis
     jobs: Jobs
     views: JobViews
+    lists: JobLists
+    presets: Presets
+    retention: Retention
+    submissions: Submissions
     admission: Admission
     ingest: Ingest
     dispatcher: Dispatcher
@@ -52,6 +60,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     blobs = Blobs.from_settings(settings)
     redis = connect(settings)
     views = JobViews(database)
+    presets = Presets(database)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
@@ -67,6 +76,10 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 redis=redis,
                 jobs=Jobs(database),
                 views=views,
+                lists=JobLists(database),
+                presets=presets,
+                retention=Retention(database),
+                submissions=Submissions(presets, settings),
                 admission=admission,
                 ingest=Ingest(blobs, Uploads(database), max_bytes=settings.max_upload_bytes),
                 dispatcher=dispatcher,

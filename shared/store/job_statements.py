@@ -35,7 +35,7 @@ from shared.schema.jobs import AttemptOutcome, JobStatus
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.dialect import change_steps
-from shared.store.tables import Json, attempts, is_kept, is_paused, jobs, uploads
+from shared.store.tables import Json, UtcDateTime, attempts, is_kept, is_paused, jobs, uploads
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, count_of
 
 WORKER_LOST = "worker_lost"
@@ -61,7 +61,7 @@ _CLAIM = (
     jobs.c.upload_id,
     jobs.c.attempts_spent,
     jobs.c.max_attempts,
-    jobs.c.created_at,
+    jobs.c.due_at,
     jobs.c.started_at,
 )
 _UNLEASED: Mapping[str, Any] = {"lease_token": None, "lease_expires_at": None, "worker": None}
@@ -95,6 +95,7 @@ class JobStatements:
             finished_at=self._now,
             progress=1.0,
             results=_given("results", Json),
+            expires_at=case((jobs.c.keep_seconds.is_not(None), database.now(jobs.c.keep_seconds)), else_=None),
         )
         self.failure = self._ending(
             AttemptOutcome.FAILED,
@@ -118,6 +119,7 @@ class JobStatements:
             select(column).where(its_upload).scalar_subquery().label(f"upload_{column.name}")
             for column in (uploads.c.filename, uploads.c.size_bytes, uploads.c.sha256, uploads.c.created_at)
         )
+        not_before = _given("not_before", UtcDateTime)
         new = {
             "status": JobStatus.QUEUED,
             "version": 1,
@@ -130,15 +132,21 @@ class JobStatements:
             "input_bytes": select(uploads.c.size_bytes).where(its_upload, is_kept).scalar_subquery(),
             "created_at": self._now,
             "dispatched_at": self._now,
+            "not_before": case((not_before > self._now, not_before), else_=None),
+            "due_at": case((not_before > self._now, not_before), else_=self._now),
             "id": _given("id", Uuid),
             "queue": _given("queue", Text),
             "priority": _given("priority", Text),
             "spec": _given("spec", Json),
+            "preset": _given("preset", Text),
+            "metadata": _given("metadata", Json),
+            "keep_seconds": _given("keep", jobs.c.keep_seconds.type),
             "upload_id": _given("upload", Uuid),
             "traceparent": _given("traceparent", Text),
             "max_attempts": _given("max_attempts", jobs.c.max_attempts.type),
         }
-        return Change(self._database, [insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, *upload)])
+        made = insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, jobs.c.not_before, *upload)
+        return Change(self._database, [made])
 
     def _claim(self) -> Change:
         worker = _given("worker", Text)

@@ -14,7 +14,6 @@ from shared.schema.jobs import (
     AttemptView,
     JobSpec,
     JobStatus,
-    JobSummary,
     JobView,
     Upload,
     artifact_path,
@@ -37,7 +36,7 @@ class StoredArtifact:
 
 
 class JobViews:
-    """Queries for one job and for lists of jobs."""
+    """Queries for one job, or for some that are known."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -75,27 +74,6 @@ class JobViews:
         async with self._database.read() as connection:
             found = await connection.execute(select(*columns).where(jobs.c.id.in_(job_ids)))
             return [JobEvent(type="status", **row) for row in found.mappings()]
-
-    async def page(self, *, status: JobStatus | None, before: UUID | None, limit: int) -> Sequence[JobSummary]:
-        """The newest jobs first; `before` is the id of the last one that was seen."""
-        columns = (
-            jobs.c.id,
-            jobs.c.status,
-            jobs.c.progress,
-            jobs.c.error_code,
-            jobs.c.error_message,
-            uploads.c.filename,
-            jobs.c.created_at,
-            jobs.c.finished_at,
-        )
-        query = select(*columns).join(uploads, uploads.c.id == jobs.c.upload_id).order_by(jobs.c.id.desc()).limit(limit)
-        if status is not None:
-            query = query.where(jobs.c.status == status)
-        if before is not None:
-            query = query.where(jobs.c.id < before)
-        async with self._database.read() as connection:
-            found = await connection.execute(query)
-            return [JobSummary.model_validate(row) for row in found.mappings()]
 
     async def artifact(self, job_id: UUID, name: str) -> StoredArtifact | None:
         """A visible artifact, or None."""
@@ -157,6 +135,8 @@ def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: t
         poisoned=row.poisoned,
         cancel_requested=row.cancel_requested,
         priority=row.priority,
+        preset=row.preset,
+        metadata=row.metadata or {},
         operations=spec.operations,
         input=upload,
         attempts=made,
@@ -168,4 +148,6 @@ def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: t
         started_at=row.started_at,
         finished_at=row.finished_at,
         not_before=row.not_before,
+        expires_in=row.keep_seconds,
+        expires_at=row.expires_at,
     )

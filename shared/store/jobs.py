@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.schema.events import JobEvent
 from shared.schema.jobs import TERMINAL_STATUSES, JobSpec, JobStatus, Upload
+from shared.schema.options import NO_OPTIONS, JobOptions
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.errors import UploadMissing
@@ -45,9 +46,18 @@ class Jobs:
         self._statements = JobStatements(database)
 
     async def create(
-        self, spec: JobSpec, *, upload_id: UUID, queue: str, max_attempts: int, traceparent: str | None = None
+        self,
+        spec: JobSpec,
+        *,
+        upload_id: UUID,
+        queue: str,
+        max_attempts: int,
+        traceparent: str | None = None,
+        options: JobOptions = NO_OPTIONS,
     ) -> NewJob:
         """Make a queued job. It is durable when this returns; its message is the caller's to publish.
+
+        One that is to begin later has no message: it is released when its time has come.
 
         Raises:
             UploadMissing: there is no such upload, or its bytes are no longer kept.
@@ -60,6 +70,10 @@ class Jobs:
             "given_upload": upload_id,
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
+            "given_preset": options.preset,
+            "given_metadata": options.metadata or None,
+            "given_not_before": options.not_before,
+            "given_keep": options.expires_in,
         }
         try:
             made = await self._statements.creation.apply(given)
@@ -68,6 +82,7 @@ class Jobs:
         return NewJob(
             job_id=made.id,
             created_at=made.created_at,
+            not_before=made.not_before,
             input=Upload(
                 id=upload_id,
                 filename=made.upload_filename,
@@ -106,7 +121,7 @@ class Jobs:
             attempts_spent=row.attempts_spent,
             max_attempts=row.max_attempts,
             first_traceparent=row.first_traceparent,
-            waited_seconds=(row.started_at - row.created_at).total_seconds() if row.attempt == 1 else None,
+            waited_seconds=(row.started_at - row.due_at).total_seconds() if row.attempt == 1 else None,
             event=_event(row),
         )
 
@@ -243,6 +258,7 @@ class Jobs:
                 error_message=None,
                 poisoned=False,
                 dispatched_at=self._database.now(),
+                due_at=self._database.now(),
                 finished_at=None,
             )
             .returning(*REQUEUE)

@@ -27,6 +27,7 @@ class NewJob:
 
     job_id: UUID
     created_at: datetime
+    not_before: datetime | None
     input: Upload
     event: JobEvent
 
@@ -44,7 +45,7 @@ class Claim:
     attempts_spent: int
     max_attempts: int
     first_traceparent: str | None  # of the job's first attempt, if this is not the one
-    waited_seconds: float | None  # from the creation to this claim, if it is the first one
+    waited_seconds: float | None  # since it was to begin, if this is the first claim
     event: JobEvent
 
 

@@ -1,19 +1,19 @@
-"""Jobs: accepted, shown, listed, canceled, retried."""
+"""Jobs: accepted, shown, canceled, retried, removed."""
 
-import base64
-import binascii
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Request, Response
 
 from services.api import problems
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
 from services.api.documentation import answers, form_body, reference
+from services.api.ingest import discard
 from services.api.problems import FieldError, ProblemError
 from services.api.resources import InjectedResources, Resources
+from services.api.submissions import Submission
 from shared.broker import JobMessage
-from shared.schema.jobs import JobPage, JobRequest, JobSpec, JobStatus, JobView
+from shared.schema.jobs import JobRequest, JobStatus, JobSubmission, JobView
 from shared.store.errors import UploadMissing
 from shared.store.records import NewJob
 from shared.telemetry.tracing import current_traceparent
@@ -27,8 +27,6 @@ _BODY: dict[str, Any] = {
     }
 }
 _RETRYABLE = (JobStatus.FAILED, JobStatus.CANCELED)
-# 16 bytes in base64url. Only documented: what breaks it is told in a sentence.
-_CURSOR: dict[str, Any] = {"minLength": 22, "maxLength": 22, "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"}
 _LOCATION = {
     "description": "The job is accepted, and durable.",
     "headers": {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}},
@@ -57,22 +55,6 @@ async def create_job(request: Request, response: Response, resources: InjectedRe
         raise problems.unsupported_media_type(FORM, JSON)
     response.headers["Location"] = f"{router.prefix}/{view.id}"
     return view
-
-
-@router.get("", responses=answers(422, 500, 503))
-async def list_jobs(
-    resources: InjectedResources,
-    status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
-    cursor: Annotated[
-        str | None, Query(description="`next_cursor` of the page before.", max_length=64, json_schema_extra=_CURSOR)
-    ] = None,
-    limit: Annotated[int, Query(description="Jobs a page.", ge=1, le=200)] = 50,
-) -> JobPage:
-    """List jobs, the newest first. Jobs that are made meanwhile do not move the pages."""
-    # One more than is shown says whether there is a next page.
-    found = await resources.views.page(status=status, before=_position(cursor), limit=limit + 1)
-    shown = found[:limit]
-    return JobPage(jobs=tuple(shown), next_cursor=_cursor(shown[-1].id) if len(found) > limit else None)
 
 
 @router.get("/{job_id}", responses=answers(404, 422, 500, 503))
@@ -125,6 +107,22 @@ async def retry_job(job_id: UUID, resources: InjectedResources, afterwards: Back
     return view
 
 
+@router.delete("/{job_id}", status_code=204, responses=answers(404, 409, 422, 500, 503))
+async def delete_job(job_id: UUID, resources: InjectedResources) -> None:
+    """Remove a job that has ended, with its results, attempts and artifacts.
+
+    Its input is kept for other jobs, and goes when no job has needed it for some time.
+    """
+    removed = await resources.retention.forget_job(job_id)
+    if not removed.jobs:
+        view = await resources.views.get(job_id)
+        if view is None:
+            raise problems.job_not_found(job_id)
+        detail = f"The job is {view.status}; cancel it first, and delete it when it has ended."
+        raise ProblemError(409, "job-not-ended", "The job has not ended", detail)
+    await discard(resources.blobs, removed.blob_keys)
+
+
 def _not_retryable(view: JobView) -> ProblemError:
     detail = f"The job is {view.status}; only one that has failed or was canceled can be retried."
     return ProblemError(409, "not-retryable", "Not to be retried", detail)
@@ -132,35 +130,43 @@ def _not_retryable(view: JobView) -> ProblemError:
 
 async def _create_from_form(request: Request, resources: Resources) -> JobView:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
-        spec = validated(JobSpec, form.spec or b"", within=[SPEC_PART])
+        asked = validated(JobSubmission, form.spec or b"", within=[SPEC_PART])
+        submission = await resources.submissions.resolved(asked, key_id=None, within=[SPEC_PART])
         upload = await resources.ingest.accept(form.file, form.filename)
-    return await _create(resources, spec, upload.id)
+    return await _create(resources, submission, upload.id)
 
 
 async def _create_from_json(request: Request, resources: Resources) -> JobView:
     job = await read_json(request, JobRequest, resources.settings)
-    spec = JobSpec.model_construct(operations=job.operations, priority=job.priority)
+    submission = await resources.submissions.resolved(job, key_id=None)
     try:
-        return await _create(resources, spec, job.input.id)
+        return await _create(resources, submission, job.input.id)
     except UploadMissing:
         detail = f"There is no upload {job.input.id}, or it is no longer stored; send the file to /api/uploads first."
         raise problems.invalid([FieldError.at("body", ["input", "id"], detail)]) from None
 
 
-async def _create(resources: Resources, spec: JobSpec, upload_id: UUID) -> JobView:
+async def _create(resources: Resources, submission: Submission, upload_id: UUID) -> JobView:
+    spec, max_attempts = submission.spec, resources.settings.max_attempts
     queue = str(spec.priority)
-    max_attempts = resources.settings.max_attempts
     # The trace of this request, where there is one, goes on in the worker.
     traceparent = current_traceparent()
     new = await resources.jobs.create(
-        spec, upload_id=upload_id, queue=queue, max_attempts=max_attempts, traceparent=traceparent
+        spec,
+        upload_id=upload_id,
+        queue=queue,
+        max_attempts=max_attempts,
+        traceparent=traceparent,
+        options=submission.options,
     )
-    resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))
-    return _first_view(new, spec, max_attempts)
+    if new.not_before is None:
+        resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))
+    return _first_view(new, submission, max_attempts)
 
 
-def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
+def _first_view(new: NewJob, submission: Submission, max_attempts: int) -> JobView:
     """The job before anything has happened to it."""
+    spec, options = submission.spec, submission.options
     return JobView(
         id=new.job_id,
         status=new.event.status,
@@ -170,6 +176,8 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         poisoned=False,
         cancel_requested=False,
         priority=spec.priority,
+        preset=options.preset,
+        metadata=options.metadata,
         operations=spec.operations,
         input=new.input,
         attempts=(),
@@ -180,19 +188,7 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         created_at=new.created_at,
         started_at=None,
         finished_at=None,
-        not_before=None,
+        not_before=new.not_before,
+        expires_in=options.expires_in,
+        expires_at=None,
     )
-
-
-def _cursor(last: UUID) -> str:
-    return base64.urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
-
-
-def _position(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    try:
-        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        detail = "This is no cursor; give back the `next_cursor` of the page before as it is."
-        raise problems.invalid([FieldError.at("query", ["cursor"], detail)]) from None

@@ -16,7 +16,9 @@ from shared.store.tables.jobs import (
     is_waiting,
     jobs,
     uploads,
+    will_expire,
 )
+from shared.store.tables.presets import presets
 from shared.store.tables.totals import finished_totals, finished_watermark, tallies
 
 __all__ = [
@@ -40,8 +42,10 @@ __all__ = [
     "jobs",
     "leaderships",
     "metadata",
+    "presets",
     "queue_pauses",
     "tallies",
     "uploads",
+    "will_expire",
     "workers",
 ]

@@ -46,6 +46,28 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leaderships")),
     )
     op.create_table(
+        "presets",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("key_id", sa.Uuid(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("operations", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_presets")),
+        sa.UniqueConstraint("key_id", "name", name=op.f("uq_presets_key_id_name")),
+    )
+    with op.batch_alter_table("presets", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_presets_without_key",
+            ["name"],
+            unique=True,
+            postgresql_where=sa.text("key_id IS NULL"),
+            sqlite_where=sa.text("key_id IS NULL"),
+        )
+
+    op.create_table(
         "queue_pauses",
         sa.Column("queue", sa.Text(), nullable=False),
         sa.Column("since", sa.DateTime(timezone=True), nullable=False),
@@ -108,6 +130,8 @@ def upgrade() -> None:
         sa.Column("queue", sa.Text(), nullable=False),
         sa.Column("priority", sa.Text(), nullable=False),
         sa.Column("spec", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("preset", sa.Text(), nullable=True),
+        sa.Column("metadata", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("upload_id", sa.Uuid(), nullable=False),
         sa.Column("input_bytes", sa.BigInteger(), nullable=False),
         sa.Column("traceparent", sa.Text(), nullable=True),
@@ -127,8 +151,11 @@ def upgrade() -> None:
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("poisoned", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("keep_seconds", sa.Integer(), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("artifacts_removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name=op.f("ck_jobs_error")),
         sa.CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name=op.f("ck_jobs_lease")),
@@ -147,6 +174,13 @@ def upgrade() -> None:
             unique=False,
             postgresql_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
             sqlite_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_jobs_expiring",
+            ["expires_at"],
+            unique=False,
+            postgresql_where=sa.text("expires_at IS NOT NULL AND artifacts_removed_at IS NULL"),
+            sqlite_where=sa.text("expires_at IS NOT NULL AND artifacts_removed_at IS NULL"),
         )
         batch_op.create_index(
             "ix_jobs_failed",
@@ -177,17 +211,33 @@ def upgrade() -> None:
             sqlite_where=sa.text("status = 'running'"),
         )
         batch_op.create_index(
+            "ix_jobs_metadata",
+            ["metadata"],
+            unique=False,
+            postgresql_using="gin",
+            postgresql_ops={"metadata": "jsonb_path_ops"},
+            postgresql_where=sa.text("metadata IS NOT NULL"),
+            sqlite_where=sa.text("metadata IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_jobs_poisoned",
             ["queue"],
             unique=False,
             postgresql_where=sa.text("poisoned"),
             sqlite_where=sa.text("poisoned"),
         )
+        batch_op.create_index(
+            "ix_jobs_preset",
+            ["preset", "id"],
+            unique=False,
+            postgresql_where=sa.text("preset IS NOT NULL"),
+            sqlite_where=sa.text("preset IS NOT NULL"),
+        )
         batch_op.create_index("ix_jobs_status_id", ["status", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_upload_id"), ["upload_id"], unique=False)
         batch_op.create_index(
             "ix_jobs_waiting",
-            ["queue", "created_at", "id", "dispatched_at", "input_bytes"],
+            ["queue", "due_at", "id", "dispatched_at", "input_bytes"],
             unique=False,
             postgresql_where=sa.text("status = 'queued' AND not_before IS NULL"),
             sqlite_where=sa.text("status = 'queued' AND not_before IS NULL"),
@@ -239,7 +289,17 @@ def downgrade() -> None:
         )
         batch_op.drop_index(batch_op.f("ix_jobs_upload_id"))
         batch_op.drop_index("ix_jobs_status_id")
+        batch_op.drop_index(
+            "ix_jobs_preset", postgresql_where=sa.text("preset IS NOT NULL"), sqlite_where=sa.text("preset IS NOT NULL")
+        )
         batch_op.drop_index("ix_jobs_poisoned", postgresql_where=sa.text("poisoned"), sqlite_where=sa.text("poisoned"))
+        batch_op.drop_index(
+            "ix_jobs_metadata",
+            postgresql_using="gin",
+            postgresql_ops={"metadata": "jsonb_path_ops"},
+            postgresql_where=sa.text("metadata IS NOT NULL"),
+            sqlite_where=sa.text("metadata IS NOT NULL"),
+        )
         batch_op.drop_index(
             "ix_jobs_lease", postgresql_where=sa.text("status = 'running'"), sqlite_where=sa.text("status = 'running'")
         )
@@ -255,6 +315,11 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_jobs_failed", postgresql_where=sa.text("status = 'failed'"), sqlite_where=sa.text("status = 'failed'")
+        )
+        batch_op.drop_index(
+            "ix_jobs_expiring",
+            postgresql_where=sa.text("expires_at IS NOT NULL AND artifacts_removed_at IS NULL"),
+            sqlite_where=sa.text("expires_at IS NOT NULL AND artifacts_removed_at IS NULL"),
         )
         batch_op.drop_index(
             "ix_jobs_due",
@@ -283,6 +348,12 @@ def downgrade() -> None:
     op.drop_table("uploads")
     op.drop_table("tallies")
     op.drop_table("queue_pauses")
+    with op.batch_alter_table("presets", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_presets_without_key", postgresql_where=sa.text("key_id IS NULL"), sqlite_where=sa.text("key_id IS NULL")
+        )
+
+    op.drop_table("presets")
     op.drop_table("leaderships")
     op.drop_table("finished_watermark")
     op.drop_table("finished_totals")

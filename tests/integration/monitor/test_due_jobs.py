@@ -1,7 +1,7 @@
-"""The duty: retries whose time has come."""
+"""The duty: jobs whose time has come."""
 
 from services.monitor.duties import Outcome
-from services.monitor.duties.due_retries import DueRetries
+from services.monitor.duties.due_jobs import DueJobs
 from shared.store.records import Usage
 from tests.integration.monitor.conftest import House
 
@@ -14,7 +14,7 @@ async def test_a_retry_is_published_when_its_time_has_come_and_once(house: House
         lease = await house.claim(job_id)
         await house.jobs.retry(lease, code="store_away", message="Away.", delay_seconds=600, usage=Usage())
     await house.age([due], not_before=1)
-    duty = DueRetries(house.jobs, house.publisher, batch=10)
+    duty = DueJobs(house.jobs, house.publisher, batch=10)
 
     assert await duty.perform() == Outcome(1)
 
@@ -32,7 +32,7 @@ async def test_a_turn_is_bounded_and_the_longest_due_come_first(house: House) ->
         lease = await house.claim(job_id)
         await house.jobs.retry(lease, code="store_away", message="Away.", delay_seconds=600, usage=Usage())
         await house.age([job_id], not_before=1 + position)
-    duty = DueRetries(house.jobs, house.publisher, batch=2)
+    duty = DueJobs(house.jobs, house.publisher, batch=2)
     assert await duty.perform() == Outcome(2, more=True)
     assert set(house.carried()) == set(job_ids[1:])
     assert await duty.perform() == Outcome(1)
