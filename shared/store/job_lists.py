@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, select
 from shared.schema.jobs import JobStatus, JobSummary
 from shared.store.database import Database
 from shared.store.dialect import has_pairs
+from shared.store.ownership import owns_job
 from shared.store.tables import jobs, uploads
 
 _SUMMARY = (
@@ -33,6 +34,7 @@ _LAST_BITS = (1 << 80) - 1
 class Wanted:
     """Which jobs: those for which all that is given holds."""
 
+    owner: UUID | None = None  # the key whose jobs they are; None: every job
     statuses: Collection[JobStatus] = ()
     preset: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
@@ -58,7 +60,7 @@ class JobLists:
             return [JobSummary.model_validate({**row, "metadata": row["metadata"] or {}}) for row in found.mappings()]
 
     def _conditions(self, wanted: Wanted) -> Sequence[ColumnElement[bool]]:
-        conditions: list[ColumnElement[bool]] = []
+        conditions = [owns_job(wanted.owner)]
         if len(wanted.statuses) == 1:
             conditions.append(jobs.c.status == next(iter(wanted.statuses)))
         elif wanted.statuses:

@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.store.database import Database
 from shared.store.dialect import lock_digest
 from shared.store.finished import SETTLED_SECONDS, lock_watermark, take_away
+from shared.store.ownership import owns_job
 from shared.store.tables import artifacts, has_finished, is_expired, is_kept, jobs, uploads, will_expire
 
 _ENDED = select(jobs.c.id, jobs.c.upload_id, jobs.c.status, jobs.c.queue, jobs.c.finished_at)
@@ -120,9 +121,13 @@ class Retention:
             await connection.execute(gone.values(artifacts_removed_at=self._database.now(), results=None))
         return TakenArtifacts(len(job_ids), list(taken))
 
-    async def forget_job(self, job_id: UUID) -> TakenArtifacts:
-        """Remove a job that has ended, as `forget_jobs` does; of no job, where it has not, or is not there."""
-        return await self._forget(_ENDED.where(has_finished, jobs.c.id == job_id).with_for_update())
+    async def forget_job(self, job_id: UUID, *, owner: UUID | None = None) -> TakenArtifacts:
+        """Remove a job that has ended, as `forget_jobs` does.
+
+        Of no job, where it has not ended, or is not there, or is not the owner's.
+        """
+        which = _ENDED.where(has_finished, jobs.c.id == job_id, owns_job(owner))
+        return await self._forget(which.with_for_update())
 
     async def forget_jobs(self, *, keep_seconds: float, limit: int) -> TakenArtifacts:
         """Remove jobs that ended so long ago, with their attempts and artifacts; the longest ended first."""

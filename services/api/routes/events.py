@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from services.api import problems
+from services.api.access import Reader
 from services.api.documentation import answers
 from services.api.job_watch import Place
 from services.api.resources import InjectedResources, Resources
@@ -46,11 +47,12 @@ class _Heartbeat(ServerSentEvent):
 )
 async def follow_job(
     job_id: UUID,
+    caller: Reader,
     resources: InjectedResources,
     last_event_id: Annotated[str | None, Header(description="`id` of the last event that was received.")] = None,
 ) -> Response:
     """Follow a job by server-sent events, until it has ended."""
-    present = await resources.views.event(job_id)
+    present = await resources.views.event(job_id, owner=caller.owner)
     if present is None:
         raise problems.job_not_found(job_id)
     after = Place.parse(last_event_id)

@@ -10,6 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.api import problems
+from services.api.access import Reader
 from services.api.documentation import answers
 from services.api.problems import FieldError
 from services.api.resources import InjectedResources
@@ -51,12 +52,13 @@ class _Asked(BaseModel):
 
 
 @router.get("", responses=answers(422, 500, 503))
-async def list_jobs(resources: InjectedResources, asked: Annotated[_Asked, Query()]) -> JobPage:
+async def list_jobs(caller: Reader, resources: InjectedResources, asked: Annotated[_Asked, Query()]) -> JobPage:
     """List jobs, the newest first: those for which every filter holds.
 
     Jobs that are made meanwhile do not move the pages. Give the same filters with each `cursor`.
     """
     wanted = Wanted(
+        owner=caller.owner,
         statuses=frozenset(asked.status),
         preset=asked.preset,
         metadata=_pairs(asked.metadata),

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, BackgroundTasks, Request, Response
 
 from services.api import problems
+from services.api.access import Caller, Reader, Submitter
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
 from services.api.documentation import answers, form_body, reference
 from services.api.ingest import discard
@@ -39,18 +40,18 @@ _LOCATION = {
     responses=answers(400, 408, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
     openapi_extra=_BODY,
 )
-async def create_job(request: Request, response: Response, resources: InjectedResources) -> JobView:
+async def create_job(request: Request, response: Response, caller: Submitter, resources: InjectedResources) -> JobView:
     """Submit a job: a form with the file and the spec, or JSON that names an earlier upload.
 
     The answer comes when the job is durable, and does not wait for a worker. An upload that does not exist is a wrong
     value of the request (422, pointer `#/input/id`), not a wrong address.
     """
-    resources.admission.check()
+    await resources.admission.admit(caller)
     kind = media_type(request)
     if kind == FORM:
-        view = await _create_from_form(request, resources)
+        view = await _create_from_form(request, caller, resources)
     elif kind == JSON:
-        view = await _create_from_json(request, resources)
+        view = await _create_from_json(request, caller, resources)
     else:
         raise problems.unsupported_media_type(FORM, JSON)
     response.headers["Location"] = f"{router.prefix}/{view.id}"
@@ -58,19 +59,21 @@ async def create_job(request: Request, response: Response, resources: InjectedRe
 
 
 @router.get("/{job_id}", responses=answers(404, 422, 500, 503))
-async def get_job(job_id: UUID, resources: InjectedResources) -> JobView:
+async def get_job(job_id: UUID, caller: Reader, resources: InjectedResources) -> JobView:
     """Show a job: its status, progress and attempts; once it has ended, its results and artifacts."""
-    view = await resources.views.get(job_id)
+    view = await resources.views.get(job_id, owner=caller.owner)
     if view is None:
         raise problems.job_not_found(job_id)
     return view
 
 
 @router.post("/{job_id}/cancel", status_code=202, responses=answers(404, 409, 422, 500, 503))
-async def cancel_job(job_id: UUID, resources: InjectedResources, afterwards: BackgroundTasks) -> JobView:
+async def cancel_job(
+    job_id: UUID, caller: Submitter, resources: InjectedResources, afterwards: BackgroundTasks
+) -> JobView:
     """Cancel a job. One that waits is canceled at once; a worker stops within seconds, watch `status` for it."""
-    event = await resources.jobs.cancel(job_id)
-    view = await resources.views.get(job_id)
+    event = await resources.jobs.cancel(job_id, owner=caller.owner)
+    view = await resources.views.get(job_id, owner=caller.owner)
     if view is None:
         raise problems.job_not_found(job_id)
     if event is None:
@@ -86,17 +89,19 @@ async def cancel_job(job_id: UUID, resources: InjectedResources, afterwards: Bac
 
 
 @router.post("/{job_id}/retry", status_code=202, responses=answers(404, 409, 422, 429, 500, 503, 507))
-async def retry_job(job_id: UUID, resources: InjectedResources, afterwards: BackgroundTasks) -> JobView:
+async def retry_job(
+    job_id: UUID, caller: Submitter, resources: InjectedResources, afterwards: BackgroundTasks
+) -> JobView:
     """Have a job that failed or was canceled done again, with all its attempts. The earlier ones stay on the record."""
-    resources.admission.check()
-    view = await resources.views.get(job_id)
+    await resources.admission.admit(caller)
+    view = await resources.views.get(job_id, owner=caller.owner)
     if view is None:
         raise problems.job_not_found(job_id)
     if view.status not in _RETRYABLE:
         raise _not_retryable(view)
     await resources.ingest.require_input(view.input)
-    requeue = await resources.jobs.reopen(job_id)
-    view = await resources.views.get(job_id)
+    requeue = await resources.jobs.reopen(job_id, owner=caller.owner)
+    view = await resources.views.get(job_id, owner=caller.owner)
     if view is None:
         raise problems.job_not_found(job_id)
     if requeue is None:
@@ -108,14 +113,14 @@ async def retry_job(job_id: UUID, resources: InjectedResources, afterwards: Back
 
 
 @router.delete("/{job_id}", status_code=204, responses=answers(404, 409, 422, 500, 503))
-async def delete_job(job_id: UUID, resources: InjectedResources) -> None:
+async def delete_job(job_id: UUID, caller: Submitter, resources: InjectedResources) -> None:
     """Remove a job that has ended, with its results, attempts and artifacts.
 
     Its input is kept for other jobs, and goes when no job has needed it for some time.
     """
-    removed = await resources.retention.forget_job(job_id)
+    removed = await resources.retention.forget_job(job_id, owner=caller.owner)
     if not removed.jobs:
-        view = await resources.views.get(job_id)
+        view = await resources.views.get(job_id, owner=caller.owner)
         if view is None:
             raise problems.job_not_found(job_id)
         detail = f"The job is {view.status}; cancel it first, and delete it when it has ended."
@@ -128,25 +133,25 @@ def _not_retryable(view: JobView) -> ProblemError:
     return ProblemError(409, "not-retryable", "Not to be retried", detail)
 
 
-async def _create_from_form(request: Request, resources: Resources) -> JobView:
+async def _create_from_form(request: Request, caller: Caller, resources: Resources) -> JobView:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
         asked = validated(JobSubmission, form.spec or b"", within=[SPEC_PART])
-        submission = await resources.submissions.resolved(asked, key_id=None, within=[SPEC_PART])
-        upload = await resources.ingest.accept(form.file, form.filename)
-    return await _create(resources, submission, upload.id)
+        submission = await resources.submissions.resolved(asked, key_id=caller.key_id, within=[SPEC_PART])
+        upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
+    return await _create(caller, resources, submission, upload.id)
 
 
-async def _create_from_json(request: Request, resources: Resources) -> JobView:
+async def _create_from_json(request: Request, caller: Caller, resources: Resources) -> JobView:
     job = await read_json(request, JobRequest, resources.settings)
-    submission = await resources.submissions.resolved(job, key_id=None)
+    submission = await resources.submissions.resolved(job, key_id=caller.key_id)
     try:
-        return await _create(resources, submission, job.input.id)
+        return await _create(caller, resources, submission, job.input.id)
     except UploadMissing:
         detail = f"There is no upload {job.input.id}, or it is no longer stored; send the file to /api/uploads first."
         raise problems.invalid([FieldError.at("body", ["input", "id"], detail)]) from None
 
 
-async def _create(resources: Resources, submission: Submission, upload_id: UUID) -> JobView:
+async def _create(caller: Caller, resources: Resources, submission: Submission, upload_id: UUID) -> JobView:
     spec, max_attempts = submission.spec, resources.settings.max_attempts
     queue = str(spec.priority)
     # The trace of this request, where there is one, goes on in the worker.
@@ -158,6 +163,8 @@ async def _create(resources: Resources, submission: Submission, upload_id: UUID)
         max_attempts=max_attempts,
         traceparent=traceparent,
         options=submission.options,
+        key_id=caller.key_id,
+        owner=caller.owner,
     )
     if new.not_before is None:
         resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))

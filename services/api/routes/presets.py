@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from werkzeug.http import parse_etags, quote_etag
 
 from services.api import problems
+from services.api.access import Reader, Submitter
 from services.api.bodies import JSON, media_type, read_json
 from services.api.documentation import answers, reference
 from services.api.problems import ProblemError
@@ -102,18 +103,18 @@ _BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {JSON: {"s
 
 
 @router.get("", responses=answers(500, 503))
-async def list_presets(resources: InjectedResources) -> PresetList:
+async def list_presets(caller: Reader, resources: InjectedResources) -> PresetList:
     """List the presets: the built-in ones, and those that were put with this key."""
-    own = await resources.presets.all(None)
+    own = await resources.presets.all(caller.key_id)
     return PresetList(presets=(*map(PresetView.of_built_in, BUILT_IN.values()), *map(PresetView.of_stored, own)))
 
 
 @router.get("/{name}", responses=answers(404, 422, 500, 503, s200={"headers": _TAG}))
-async def get_preset(name: _Name, response: Response, resources: InjectedResources) -> PresetView:
+async def get_preset(name: _Name, response: Response, caller: Reader, resources: InjectedResources) -> PresetView:
     """Show a preset."""
     if name in BUILT_IN:
         return PresetView.of_built_in(BUILT_IN[name])
-    stored = await resources.presets.get(None, name)
+    stored = await resources.presets.get(caller.key_id, name)
     if stored is None:
         raise _not_found(name)
     response.headers["ETag"] = _tag(stored)
@@ -136,7 +137,9 @@ async def get_preset(name: _Name, response: Response, resources: InjectedResourc
     ),
     openapi_extra=_BODY,
 )
-async def put_preset(name: _Name, request: Request, response: Response, resources: InjectedResources) -> PresetView:
+async def put_preset(
+    name: _Name, request: Request, response: Response, caller: Submitter, resources: InjectedResources
+) -> PresetView:
     """Put a preset under a name. Jobs that were made with an earlier one keep what they got from it.
 
     `If-Match` with the ETag of a GET replaces that version alone; `If-None-Match: *` only takes a name that is free.
@@ -149,10 +152,10 @@ async def put_preset(name: _Name, request: Request, response: Response, resource
     condition = _Condition.of(request)
     stored, limit = None, resources.settings.max_presets
     if condition.may_replace:
-        stored = await resources.presets.replace(None, preset, version=condition.version)
+        stored = await resources.presets.replace(caller.key_id, preset, version=condition.version)
     if stored is None and condition.may_create:
         try:
-            stored = await resources.presets.create(None, preset, at_most=limit)
+            stored = await resources.presets.create(caller.key_id, preset, at_most=limit)
         except TooManyPresets:
             raise _too_many(limit) from None
         response.status_code = 201
@@ -163,11 +166,11 @@ async def put_preset(name: _Name, request: Request, response: Response, resource
 
 
 @router.delete("/{name}", status_code=204, responses=answers(404, 409, 412, 422, 500, 503))
-async def delete_preset(name: _Name, request: Request, resources: InjectedResources) -> None:
+async def delete_preset(name: _Name, request: Request, caller: Submitter, resources: InjectedResources) -> None:
     """Remove a preset. Jobs that were made with it keep what they got from it."""
     _refuse_built_in(name)
     condition = _Condition.of(request)
-    if not await resources.presets.remove(None, name, version=condition.version):
+    if not await resources.presets.remove(caller.key_id, name, version=condition.version):
         raise _not_found(name) if condition.may_create else _changed()
 
 

@@ -18,12 +18,14 @@ from shared.store.tables.jobs import (
     uploads,
     will_expire,
 )
+from shared.store.tables.keys import api_keys
 from shared.store.tables.presets import presets
 from shared.store.tables.totals import finished_totals, finished_watermark, tallies
 
 __all__ = [
     "Json",
     "UtcDateTime",
+    "api_keys",
     "artifacts",
     "attempts",
     "audit",

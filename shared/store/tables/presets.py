@@ -1,6 +1,6 @@
 """Operations under a name, to be used by many jobs."""
 
-from sqlalchemy import Column, Index, Integer, Table, Text, UniqueConstraint, Uuid
+from sqlalchemy import Column, ForeignKey, Index, Integer, Table, Text, UniqueConstraint, Uuid
 
 from shared.store.tables.columns import Json, UtcDateTime, metadata
 
@@ -9,7 +9,7 @@ presets = Table(
     metadata,
     Column("id", Uuid, primary_key=True),
     # Whose it is; NULL: it was put there without a key.
-    Column("key_id", Uuid),
+    Column("key_id", ForeignKey("api_keys.id")),
     Column("name", Text, nullable=False),
     Column("description", Text, nullable=False),
     Column("operations", Json, nullable=False),
