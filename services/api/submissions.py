@@ -19,7 +19,7 @@ from shared.settings import Settings
 from shared.store.presets import Presets
 
 _DAY_SECONDS = 86_400
-_OPERATION: TypeAdapter[AnyOperation] = TypeAdapter(AnyOperation)
+_BY_NAME: TypeAdapter[dict[str, AnyOperation]] = TypeAdapter(dict[str, AnyOperation])
 # What an override leaves as it is: the one says which operation it is for, the other what its parameters mean.
 _FIXED = ("op", "name")
 
@@ -105,11 +105,11 @@ def overridden(
             detail = "An override changes parameters; this stays as the preset has it."
             errors += (FieldError.at("body", [*within, name, field], detail) for field in fixed)
             continue
-        merged = _merged(operations[name], changes)
+        merged = {name: _merged(operations[name], changes)}
         try:
-            operations[name] = _OPERATION.validate_python(merged)
+            operations |= _BY_NAME.validate_python(merged)
         except ValidationError as error:
-            errors += field_errors(error, merged, [*within, name])
+            errors += field_errors(error, merged, within)
     return tuple(operations.values()), errors
 
 
