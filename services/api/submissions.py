@@ -14,7 +14,7 @@ from services.api.problems import FieldError
 from shared.schema.jobs import JobSpec, JobSubmission
 from shared.schema.operations import AnyOperation, with_names
 from shared.schema.options import JobOptions
-from shared.schema.presets import BUILT_IN, Preset
+from shared.schema.presets import PRESETS, Preset
 from shared.settings import Settings
 from shared.store.presets import Presets
 
@@ -71,8 +71,8 @@ class Submissions:
 
     async def preset(self, key_id: UUID | None, name: str) -> Preset | None:
         """A built-in preset, or one of the key's own."""
-        if name in BUILT_IN:
-            return BUILT_IN[name]
+        if name in PRESETS:
+            return PRESETS[name]
         stored = await self._presets.get(key_id, name)
         return None if stored is None else stored.preset
 

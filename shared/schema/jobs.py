@@ -9,7 +9,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from shared.schema.operations import AnyOperation, with_names
-from shared.schema.options import JobOptions, PresetName
+from shared.schema.names import Name
+from shared.schema.options import JobOptions
 from shared.schema.results import AnyResult
 
 MAX_OPERATIONS = 32
@@ -198,7 +199,7 @@ class JobView(BaseModel):
     poisoned: bool = Field(description="Failed because its workers died on it.")
     cancel_requested: bool
     priority: Priority
-    preset: PresetName | None = Field(description="The preset that the operations were made from; else null.")
+    preset: Name | None = Field(description="The preset that the operations were made from; else null.")
     metadata: dict[str, str] = Field(description="The client's own labels.")
     operations: tuple[AnyOperation, ...]
     input: Upload
@@ -234,7 +235,7 @@ class JobSummary(BaseModel):
     error_code: str | None
     error_message: str | None
     filename: str | None
-    preset: PresetName | None
+    preset: Name | None
     metadata: dict[str, str]
     created_at: datetime
     finished_at: datetime | None

@@ -5,10 +5,11 @@ from typing import Annotated
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
+from shared.schema.names import Name
+
 MOST_METADATA = 50
 # What a key of metadata may be: it stands in query parameters, and in the paths of SQLite's JSON functions.
 METADATA_KEY = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$"
-PRESET_NAME = r"^[a-z0-9]([a-z0-9_-]{0,62}[a-z0-9])?$"
 
 
 def _in_the_epoch(moment: datetime) -> datetime:
@@ -22,7 +23,6 @@ Moment = Annotated[AwareDatetime, AfterValidator(_in_the_epoch)]
 MetadataKey = Annotated[str, StringConstraints(pattern=METADATA_KEY)]
 # PostgreSQL takes no NUL in a text.
 MetadataValue = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]
-PresetName = Annotated[str, StringConstraints(pattern=PRESET_NAME)]
 
 
 class JobOptions(BaseModel):
@@ -30,7 +30,7 @@ class JobOptions(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    preset: PresetName | None = Field(
+    preset: Name | None = Field(
         default=None,
         description="Name of a preset, one of your own or a built-in one, whose operations the job has.",
         examples=["podcast"],

@@ -19,7 +19,7 @@ from shared.schema.operations import (
     Waveform,
     WaveformFormat,
 )
-from shared.schema.options import PresetName
+from shared.schema.names import Name
 
 _AUDIO_FILES: Mapping[AudioFormat, tuple[str, str]] = {
     AudioFormat.MP3: ("mp3", "audio/mpeg"),
@@ -55,7 +55,7 @@ class JobPlan(BaseModel):
     artifacts: tuple[PlannedArtifact, ...] = Field(description="The files that it would make.")
     queue: str = Field(description="Where it would wait for a worker.")
     priority: Priority
-    preset: PresetName | None
+    preset: Name | None
     metadata: dict[str, str]
     not_before: datetime | None = Field(description="When it would begin at the earliest; null: at once.")
     expires_in: int | None

@@ -15,7 +15,8 @@ from services.api.documentation import answers
 from services.api.problems import FieldError
 from services.api.resources import InjectedResources
 from shared.schema.jobs import JobPage, JobStatus
-from shared.schema.options import METADATA_KEY, Moment, PresetName
+from shared.schema.names import Name
+from shared.schema.options import METADATA_KEY, Moment
 from shared.store.job_lists import Wanted
 
 router = APIRouter(prefix="/api/jobs", tags=["jobs"])
@@ -34,7 +35,7 @@ class _Asked(BaseModel):
     status: tuple[JobStatus, ...] = Field(
         default=(), max_length=6, description="Only jobs of this status, or of one of these."
     )
-    preset: PresetName | None = Field(default=None, description="Only jobs that were made from this preset.")
+    preset: Name | None = Field(default=None, description="Only jobs that were made from this preset.")
     metadata: tuple[_Pair, ...] = Field(
         default=(),
         max_length=10,

@@ -16,17 +16,16 @@ from services.api.problems import ProblemError
 from services.api.resources import InjectedResources
 from shared.schema.jobs import MAX_OPERATIONS
 from shared.schema.operations import AnyOperation, with_names
-from shared.schema.options import PRESET_NAME
-from shared.schema.presets import BUILT_IN, Preset
+from shared.schema.names import Name
+from shared.schema.presets import PRESETS, Preset
 from shared.store.presets import StoredPreset, TooManyPresets
 
 router = APIRouter(prefix="/api/presets", tags=["presets"])
 
 _Name = Annotated[
-    str,
+    Name,
     Path(
         description="1 to 64 of a-z, 0-9, '-' and '_'; it starts and ends with a letter or digit.",
-        pattern=PRESET_NAME,
         examples=["my-podcast"],
     ),
 ]
@@ -49,7 +48,7 @@ class PresetBody(BaseModel):
         },
     )
 
-    description: str = Field(default="", max_length=1000, pattern=r"^[^\x00]*$", description="For people.")
+    description: str = Field(default="", max_length=500, pattern=r"^[^\x00]*$", description="For people.")
     operations: tuple[AnyOperation, ...] = Field(
         min_length=1, max_length=MAX_OPERATIONS, description="As in a job; a job's `overrides` go by their names."
     )
@@ -106,14 +105,14 @@ _BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {JSON: {"s
 async def list_presets(caller: Reader, resources: InjectedResources) -> PresetList:
     """List the presets: the built-in ones, and those that were put with this key."""
     own = await resources.presets.all(caller.key_id)
-    return PresetList(presets=(*map(PresetView.of_built_in, BUILT_IN.values()), *map(PresetView.of_stored, own)))
+    return PresetList(presets=(*map(PresetView.of_built_in, PRESETS.values()), *map(PresetView.of_stored, own)))
 
 
 @router.get("/{name}", responses=answers(404, 422, 500, 503, s200={"headers": _TAG}))
 async def get_preset(name: _Name, response: Response, caller: Reader, resources: InjectedResources) -> PresetView:
     """Show a preset."""
-    if name in BUILT_IN:
-        return PresetView.of_built_in(BUILT_IN[name])
+    if name in PRESETS:
+        return PresetView.of_built_in(PRESETS[name])
     stored = await resources.presets.get(caller.key_id, name)
     if stored is None:
         raise _not_found(name)
@@ -210,7 +209,7 @@ class _Condition:
 
 
 def _refuse_built_in(name: str) -> None:
-    if name in BUILT_IN:
+    if name in PRESETS:
         raise ProblemError(
             409,
             "preset-built-in",

@@ -36,7 +36,7 @@ class LoudnessTask(Task):
     """Loudness, range and peaks."""
 
     def __init__(self, operation: Loudness, workspace: Workspace) -> None:
-        self._meter = workspace.meter(workspace.pcm.channels)
+        self._meter = workspace.meter(workspace.pcm.channels, dual_mono=operation.dual_mono)
 
     def result(self, frames: int) -> AnyResult:
         """See Task."""

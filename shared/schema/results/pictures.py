@@ -1,0 +1,33 @@
+"""Results of what was drawn."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from shared.schema.results.base import Result
+
+
+class WaveformResult(Result):
+    """The size of the waveform; the data is in the artifacts."""
+
+    op: Literal["waveform"] = "waveform"
+    sample_rate: int = Field(description="Hz of the audio that was drawn.")
+    samples_per_pixel: int
+    bits: Literal[8, 16]
+    length: int = Field(description="Pixels (pairs of minimum and maximum).")
+    artifacts: tuple[str, ...]
+
+
+class SpectrogramResult(Result):
+    """What the picture's axes and colours stand for; the picture is the artifact."""
+
+    op: Literal["spectrogram"] = "spectrogram"
+    width: int = Field(description="Pixels.")
+    height: int = Field(description="Pixels.")
+    frequency_scale: Literal["linear", "mel", "log"]
+    min_hz: float = Field(description="Lower edge of the lowest row, Hz.")
+    max_hz: float = Field(description="Upper edge of the highest row, Hz.")
+    seconds_per_pixel: float
+    range_db: float = Field(description="The map's last colour is 0 dBFS or more, its first this much less or below.")
+    colors: str = Field(description="Name of the colour map.")
+    artifact: str
