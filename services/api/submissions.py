@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -105,15 +104,10 @@ def overridden(
             detail = "An override changes parameters; this stays as the preset has it."
             errors += (FieldError.at("body", [*within, name, field], detail) for field in fixed)
             continue
-        merged = {name: _merged(operations[name], changes)}
+        # Where a format changes, so do the defaults.
+        merged = {name: operations[name].stated() | changes}
         try:
             operations |= _BY_NAME.validate_python(merged)
         except ValidationError as error:
             errors += field_errors(error, merged, within)
     return tuple(operations.values()), errors
-
-
-def _merged(operation: AnyOperation, changes: dict[str, JsonValue]) -> dict[str, Any]:
-    # Without what is a default: where the format changes, so do the defaults.
-    kept = operation.model_dump(mode="json", exclude_defaults=True)
-    return {**kept, "op": operation.op, "name": operation.name, **changes}

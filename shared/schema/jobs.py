@@ -8,8 +8,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
-from shared.schema.operations import AnyOperation, with_names
 from shared.schema.names import Name
+from shared.schema.operations import AnyOperation, with_names
 from shared.schema.options import JobOptions
 from shared.schema.results import AnyResult
 

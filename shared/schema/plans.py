@@ -1,31 +1,36 @@
 """What a job would do: the answer to a spec that is only to be validated."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.schema.jobs import JobSpec, Priority
+from shared.schema.names import Name
 from shared.schema.operations import (
+    Acx,
     AnyOperation,
     AudioFormat,
+    Encoding,
     Loudness,
     Normalize,
     Probe,
     Silence,
     Spectrogram,
+    Split,
     Transcode,
     Waveform,
     WaveformFormat,
 )
-from shared.schema.names import Name
 
 _AUDIO_FILES: Mapping[AudioFormat, tuple[str, str]] = {
     AudioFormat.MP3: ("mp3", "audio/mpeg"),
     AudioFormat.OPUS: ("opus", "audio/ogg"),
     AudioFormat.AAC: ("m4a", "audio/mp4"),
     AudioFormat.FLAC: ("flac", "audio/flac"),
+    AudioFormat.ALAC: ("m4a", "audio/mp4"),
     AudioFormat.WAV: ("wav", "audio/wav"),
 }
 _WAVEFORM_FILES: Mapping[WaveformFormat, tuple[str, str]] = {
@@ -41,7 +46,11 @@ class PlannedArtifact(BaseModel):
 
     operation: str = Field(description="Name of the operation that makes it.")
     name: str = Field(description="Its name among the job's artifacts.")
-    media_type: str
+    media_type: str = Field(description="Its Content-Type.")
+    certain: bool = Field(
+        default=True,
+        description="false: whether there is one, or how many more (`-002` and so on), the audio tells.",
+    )
 
 
 class JobPlan(BaseModel):
@@ -65,23 +74,45 @@ class JobPlan(BaseModel):
 def planned_artifacts(spec: JobSpec) -> tuple[PlannedArtifact, ...]:
     """The files that the engine makes of a spec, which it names by the operations."""
     return tuple(
-        PlannedArtifact(operation=str(operation.name), name=f"{operation.name}.{suffix}", media_type=media_type)
+        PlannedArtifact(operation=str(operation.name), name=file.name, media_type=file.media_type, certain=file.certain)
         for operation in spec.operations
-        for suffix, media_type in _files(operation)
+        for file in _files(operation, str(operation.name))
     )
 
 
-def _files(operation: AnyOperation) -> tuple[tuple[str, str], ...]:
-    """Suffix and media type of each file of an operation."""
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    media_type: str
+    certain: bool = True
+
+
+def _files(operation: AnyOperation, stem: str) -> Iterable[_File]:
     match operation:
-        case Probe() | Loudness():
-            return ()
+        case Probe() | Loudness() | Acx():
+            pass
         case Waveform():
-            return tuple(_WAVEFORM_FILES[each] for each in dict.fromkeys(operation.formats))
+            yield from (_file(stem, *_WAVEFORM_FILES[each]) for each in dict.fromkeys(operation.formats))
         case Spectrogram():
-            return (("png", "image/png"),)
+            yield _file(stem, "png", "image/png")
         case Silence():
-            return (("json", "application/json"),)
-        case Transcode() | Normalize():
-            return (_AUDIO_FILES[operation.format],)
-    assert_never(operation)
+            yield _file(stem, "json", "application/json")
+        case Transcode():
+            yield _audio_file(stem, operation)
+        case Normalize():
+            yield _audio_file(stem, operation)
+            yield from (_audio_file(f"{stem}-{track}", operation) for track in operation.album)
+        case Split():
+            if operation.files:
+                yield replace(_audio_file(f"{stem}-001", operation), certain=False)
+            yield _file(stem, "json", "application/json")
+        case _:
+            assert_never(operation)
+
+
+def _file(stem: str, suffix: str, media_type: str) -> _File:
+    return _File(f"{stem}.{suffix}", media_type)
+
+
+def _audio_file(stem: str, encoding: Encoding) -> _File:
+    return _file(stem, *_AUDIO_FILES[encoding.format])

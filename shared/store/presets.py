@@ -103,12 +103,7 @@ def _is_at(version: int | None) -> Sequence[ColumnElement[bool]]:
 
 
 def _content(preset: Preset) -> dict[str, Any]:
-    # Without what is a default: it is that of the day on which the preset is used.
-    operations = [
-        {"op": operation.op, **operation.model_dump(mode="json", exclude_defaults=True)}
-        for operation in preset.operations
-    ]
-    return {"description": preset.description, "operations": operations}
+    return {"description": preset.description, "operations": [operation.stated() for operation in preset.operations]}
 
 
 def _stored(row: Row[Any]) -> StoredPreset:

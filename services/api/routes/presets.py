@@ -15,8 +15,8 @@ from services.api.documentation import answers, reference
 from services.api.problems import ProblemError
 from services.api.resources import InjectedResources
 from shared.schema.jobs import MAX_OPERATIONS
-from shared.schema.operations import AnyOperation, with_names
 from shared.schema.names import Name
+from shared.schema.operations import AnyOperation, with_names
 from shared.schema.presets import PRESETS, Preset
 from shared.store.presets import StoredPreset, TooManyPresets
 

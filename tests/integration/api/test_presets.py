@@ -100,7 +100,7 @@ async def test_a_job_has_the_presets_operations_of_its_day_and_its_own_overrides
         ("bad", {"operations": [{"op": "fly"}]}, "#/operations/0"),
         ("bad", {"operations": [{"op": "probe"}] * 33}, "#/operations"),
         ("bad", {"operations": [{"op": "probe", "name": "a"}, {"op": "loudness", "name": "a"}]}, "#/operations"),
-        ("bad", {"operations": [{"op": "probe"}], "description": "x" * 1001}, "#/description"),
+        ("bad", {"operations": [{"op": "probe"}], "description": "x" * 501}, "#/description"),
         ("bad", {"operations": [{"op": "probe"}], "built_in": True}, "#/built_in"),
     ],
 )
