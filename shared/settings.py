@@ -1,5 +1,6 @@
 """Every setting of every service, read once from the environment (and `.env`)."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
@@ -231,6 +232,24 @@ class Settings(BaseSettings):
             raise ValueError(f"no driver for {url.drivername!r}; use postgresql:// or sqlite:///")
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in filter(None, map(str.strip, value.split(","))):
+            # As browsers write it: one with a path or a slash at its end would never be met.
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s*]+", origin):
+                raise ValueError("give origins like https://app.example.com, with commas between them, or *")
+        return value
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _is_one_directive(cls, value: str) -> str:
+        if not re.fullmatch(r"[!-+\--:<-~]+( [!-+\--:<-~]+)*", value):
+            raise ValueError(
+                "give what Content-Security-Policy's frame-ancestors takes, like 'self' or https://example.com"
+            )
+        return value
+
     @field_validator("admin_key")
     @classmethod
     def _is_hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
@@ -263,6 +282,11 @@ class Settings(BaseSettings):
             return URL.create("sqlite+aiosqlite", database=str((self.data_dir / "wavemill.db").resolve()))
         url = make_url(self.database_url)
         return url.set(drivername=_DRIVERS[url.drivername])
+
+    @property
+    def cors_allowed_origins(self) -> tuple[str, ...]:
+        """The origins of `cors_origins`, one by one."""
+        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
 
     @property
     def redis_url(self) -> str:

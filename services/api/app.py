@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
-from services.api import documentation, problems, resources
+from services.api import browser, documentation, problems, resources
 from services.api.metrics import ApiMetrics, MetricsMiddleware
 from services.api.routes import artifacts, events, health, job_list, jobs, operations, presets, uploads, validation
 from shared.settings import Settings, settings
@@ -53,6 +53,7 @@ def create_app(configured: Settings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=documentation.operation_id,
     )
+    browser.install(app, configured)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app, metrics)
     documentation.install(app)

@@ -9,7 +9,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.api import problems
+from services.api import examples, glossary, problems
 from services.api.bodies import FILE_PART, FORM, JSON, SPEC_PART
 from services.api.problems import Problem
 from shared.schema.events import JobEvent
@@ -98,4 +98,6 @@ def _document(app: FastAPI) -> dict[str, Any]:
     named = sorted(_referenced, key=lambda model: model.__name__)
     _, definitions = models_json_schema([(model, "validation") for model in named], ref_template=_REFERENCE)
     document.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+    glossary.describe(document)
+    examples.illustrate(document)
     return document
