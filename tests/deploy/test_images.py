@@ -32,8 +32,8 @@ IMPORTS: Mapping[str, set[str]] = {
         *("sse_starlette", "starlette", "structlog", "werkzeug"),
     },
     "services/worker": {
-        *("PIL", "av", "celery", "kombu", "lameenc", "numpy", "opentelemetry", "prometheus_client", "psutil"),
-        *("pydantic", "redis", "soxr", "structlog", "tenacity", "uvloop"),
+        *("PIL", "av", "celery", "httpcore", "httpx", "kombu", "lameenc", "numpy", "opentelemetry"),
+        *("prometheus_client", "psutil", "pydantic", "redis", "soxr", "structlog", "tenacity", "uvloop"),
     },
     "services/monitor": {
         *("fastapi", "itsdangerous", "jinja2", "prometheus_client", "pydantic", "pydantic_core", "redis"),

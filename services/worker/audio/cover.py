@@ -3,6 +3,7 @@
 import io
 import struct
 from dataclasses import dataclass
+from typing import Literal
 
 from PIL import Image
 
@@ -21,9 +22,14 @@ class Cover:
     """
 
     data: bytes
-    format: str
+    format: Literal["jpeg", "png"]
     width: int
     height: int
+
+    @property
+    def extension(self) -> str:
+        """Of a file's name."""
+        return "jpg" if self.format == "jpeg" else "png"
 
     @property
     def media_type(self) -> str:
@@ -37,7 +43,7 @@ def read_cover(data: bytes) -> Cover | None:
         return None
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG", "PNG")) as image:
-            return Cover(data, str(image.format).lower(), *image.size)
+            return Cover(data, "jpeg" if image.format == "JPEG" else "png", *image.size)
     except Exception:
         # Whatever a stranger's header makes of Pillow, it is no cover.
         return None

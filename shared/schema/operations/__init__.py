@@ -13,8 +13,15 @@ from shared.schema.operations.encodings import (
     RateControl,
     Transcode,
 )
-from shared.schema.operations.measurements import Acx, Loudness, Probe, Silence
-from shared.schema.operations.pictures import ColorMap, FrequencyScale, Spectrogram, Waveform, WaveformFormat
+from shared.schema.operations.measurements import Acx, Loudness, Probe, SeriesFormat, Silence
+from shared.schema.operations.pictures import (
+    ColorMap,
+    FrequencyScale,
+    Spectrogram,
+    Waveform,
+    WaveformFormat,
+    WaveformPicture,
+)
 from shared.schema.operations.splitting import MAX_PARTS, Split, SplitAtSilence
 from shared.schema.operations.tags import Tags
 from shared.schema.operations.union import OPERATIONS, AnyOperation, input_names, operations_adapter, with_names
@@ -38,6 +45,7 @@ __all__ = [
     "Operation",
     "Probe",
     "RateControl",
+    "SeriesFormat",
     "Silence",
     "Spectrogram",
     "Split",
@@ -46,6 +54,7 @@ __all__ = [
     "Transcode",
     "Waveform",
     "WaveformFormat",
+    "WaveformPicture",
     "input_names",
     "operations_adapter",
     "with_names",

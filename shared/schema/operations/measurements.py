@@ -1,5 +1,6 @@
 """Operations that answer in numbers."""
 
+from enum import StrEnum
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -13,21 +14,35 @@ DualMono = Annotated[
 
 
 class Probe(Operation):
-    """Container, codec, streams and tags."""
+    """Container, codec, streams, tags, cover picture and chapters."""
 
-    summary = "Container, codec, streams, duration and tags"
-    example: ClassVar[dict[str, Any]] = {"op": "probe"}
+    summary = "Container, codec, streams, duration, tags, cover picture and chapters"
+    example: ClassVar[dict[str, Any]] = {"op": "probe", "cover_art": True}
 
     op: Literal["probe"] = "probe"
+    cover_art: bool = Field(default=False, description="Write the cover picture to an artifact, if there is one.")
+
+
+class SeriesFormat(StrEnum):
+    """How a series of values is written."""
+
+    JSON = "json"
+    CSV = "csv"
 
 
 class Loudness(Operation, Edited):
     """EBU R128 measurement: integrated loudness, loudness range, true peak."""
 
-    summary = "Integrated loudness, loudness range and true peak (EBU R128)"
-    example: ClassVar[dict[str, Any]] = {"op": "loudness"}
+    summary = "Integrated loudness, loudness range and true peak (EBU R128); loudness over time, and player gains"
+    example: ClassVar[dict[str, Any]] = {"op": "loudness", "series": ["csv"], "replay_gain": True}
 
     op: Literal["loudness"] = "loudness"
+    series: tuple[SeriesFormat, ...] = Field(
+        default=(), max_length=2, description="Write momentary and short-term loudness every 100 ms to these files."
+    )
+    replay_gain: bool = Field(
+        default=False, description="Also say how far players are to turn it: ReplayGain 2.0, and Opus' R128 gain."
+    )
     dual_mono: DualMono = False
 
 

@@ -3,13 +3,18 @@
 from shared.schema.results.base import Result
 from shared.schema.results.encodings import AlbumTrack, EncodedResult, NormalizeResult, TranscodeResult
 from shared.schema.results.measurements import (
+    MOST_CHAPTERS,
     MOST_SILENCES,
     AcxReport,
     AcxResult,
     AcxRule,
     AudioStream,
+    Chapter,
+    CoverArt,
     LoudnessResult,
+    OtherStream,
     ProbeResult,
+    ReplayGain,
     SilenceResult,
     SilentInterval,
 )
@@ -18,6 +23,7 @@ from shared.schema.results.splitting import Part, SplitResult
 from shared.schema.results.union import AnyResult
 
 __all__ = [
+    "MOST_CHAPTERS",
     "MOST_SILENCES",
     "AcxReport",
     "AcxResult",
@@ -25,11 +31,15 @@ __all__ = [
     "AlbumTrack",
     "AnyResult",
     "AudioStream",
+    "Chapter",
+    "CoverArt",
     "EncodedResult",
     "LoudnessResult",
     "NormalizeResult",
+    "OtherStream",
     "Part",
     "ProbeResult",
+    "ReplayGain",
     "Result",
     "SilenceResult",
     "SilentInterval",

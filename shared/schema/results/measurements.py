@@ -23,8 +23,43 @@ class AudioStream(BaseModel):
     language: str | None = None
 
 
+class OtherStream(BaseModel):
+    """A stream of the input that is no audio, and is left alone."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int = Field(description="Index within the container.")
+    kind: str = Field(description="video, subtitle, data, attachment or unknown.")
+    codec: str | None
+
+
+class CoverArt(BaseModel):
+    """The cover picture of the input. A value is null where the picture is too large or too odd to be looked into."""
+
+    model_config = ConfigDict(frozen=True)
+
+    format: Literal["jpeg", "png"] | None
+    width: int | None = Field(description="Pixels.")
+    height: int | None = Field(description="Pixels.")
+    size_bytes: int | None
+    artifact: str | None = Field(default=None, description="The picture, if it was asked for.")
+
+
+MOST_CHAPTERS = 500
+
+
+class Chapter(BaseModel):
+    """One chapter, as the container has it."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    start_seconds: float
+    end_seconds: float
+    title: str | None
+
+
 class ProbeResult(Result):
-    """Container, streams and tags; `duration_seconds` counts what was decoded, not what the header says."""
+    """What the file says of itself; `duration_seconds` counts what was decoded, not what the header says."""
 
     op: Literal["probe"] = "probe"
     container: str = Field(description="FFmpeg's name of the container format.")
@@ -33,7 +68,20 @@ class ProbeResult(Result):
     bitrate_kbps: float | None
     streams: tuple[AudioStream, ...]
     audio_stream: int = Field(description="Index of the stream that the other operations use.")
+    other_streams: tuple[OtherStream, ...] = ()
     tags: dict[str, str]
+    cover_art: CoverArt | None = None
+    chapters: tuple[Chapter, ...] = Field(default=(), description=f"The first {MOST_CHAPTERS} at most.")
+
+
+class ReplayGain(BaseModel):
+    """How far players are to turn the audio up or down."""
+
+    model_config = ConfigDict(frozen=True, allow_inf_nan=False)
+
+    track_gain_db: float = Field(description="To ReplayGain 2.0's -18 LUFS, dB; 0 for silence.")
+    track_peak: float = Field(description="Largest true peak; 1.0 is full scale.")
+    r128_track_gain: int = Field(description="To -23 LUFS, in 256ths of a decibel, as in Opus files (RFC 7845).")
 
 
 class LoudnessResult(Result):
@@ -46,6 +94,8 @@ class LoudnessResult(Result):
     short_term_max_lufs: float | None = Field(description="Loudest 3 s, LUFS; null for less than 3 s.")
     true_peak_dbtp: float | None = Field(description="Largest true peak over the channels, dBTP.")
     sample_peak_dbfs: float | None = Field(description="Largest sample over the channels, dBFS.")
+    replay_gain: ReplayGain | None = Field(default=None, description="If it was asked for.")
+    artifacts: tuple[str, ...] = Field(default=(), description="Loudness over time, if it was asked for.")
 
 
 MOST_SILENCES = 500

@@ -34,7 +34,7 @@ def times(result: SplitResult) -> list[tuple[float, float]]:
     [
         ({"every_seconds": 1.25}, [0, 1.25, 2.5, 3.75, 4.0]),
         # What is behind the end is cut nowhere.
-        ({"at_seconds": [0.5, 0.51, 3.9999, 4, 70]}, [0, 0.5, 0.51, 3.9999, 4.0]),
+        ({"at_seconds": [0.5, 0.52, 3.98, 4, 70]}, [0, 0.5, 0.52, 3.98, 4.0]),
     ],
 )
 def test_parts_at_times_are_the_whole(tmp_path: Path, parameters: dict[str, Any], cuts: list[float]) -> None:

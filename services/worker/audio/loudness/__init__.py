@@ -2,5 +2,6 @@
 
 from services.worker.audio.loudness.meter import LoudnessMeter, Measurement, measure_together
 from services.worker.audio.loudness.replay_gain import gains
+from services.worker.audio.loudness.series import Series, write_series
 
-__all__ = ["LoudnessMeter", "Measurement", "gains", "measure_together"]
+__all__ = ["LoudnessMeter", "Measurement", "Series", "gains", "measure_together", "write_series"]

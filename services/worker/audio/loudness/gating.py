@@ -6,28 +6,17 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
+from services.worker.audio.loudness.scale import to_lufs, to_power
+
 STEPS_A_SECOND = 100
 _MOMENTARY_STEPS = 40
 _SHORT_TERM_STEPS = 300
 # A gating block starts every 100 ms (75 % overlap), and so does a value of the range.
-_GATING_HOP = 10
+STEPS_A_HOP = 10
 _ABSOLUTE_GATE_LUFS = -70.0
 _INTEGRATED_GATE_LU = -10.0
 _RANGE_GATE_LU = -20.0
 _RANGE_PERCENTILES = (0.10, 0.95)
-
-# BS.1770-4, formula 2: the 0.691 takes back the gain of the weighting filter at 1 kHz.
-_OFFSET_DB = -0.691
-
-
-def to_lufs(power: float) -> float:
-    """Loudness of a weighted mean square, LUFS."""
-    return _OFFSET_DB + 10 * math.log10(power) if power > 0 else -math.inf
-
-
-def to_power(lufs: float) -> float:
-    """Weighted mean square of a loudness."""
-    return float(10 ** ((lufs - _OFFSET_DB) / 10))
 
 
 class Gating:
@@ -73,6 +62,10 @@ class Gating:
     def blocks(self) -> NDArray[np.float64]:
         """Power of each gating block; audio shorter than one, about which the standard says nothing, is one block."""
         return np.frombuffer(self._blocks) if self._blocks else self._recent.mean(keepdims=True)
+
+    def windows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weighted mean square of each 400 ms and of each 3 s, one window every 100 ms, the first from the start on."""
+        return np.array(self._blocks), np.array(self.short_terms)
 
     @property
     def has_blocks(self) -> bool:
@@ -120,4 +113,4 @@ def _windows(sums: NDArray[np.float64], length: int, new: int) -> NDArray[np.flo
 def _on_hop(windows: NDArray[np.float64], end: int, length: int) -> NDArray[np.float64]:
     """Those of consecutive windows, the last ending at step `end`, that start at a multiple of the hop."""
     first_start = end - len(windows) + 1 - length
-    return windows[-first_start % _GATING_HOP :: _GATING_HOP]
+    return windows[-first_start % STEPS_A_HOP :: STEPS_A_HOP]

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.worker.audio.loudness.block_filter import BlockFilter
-from services.worker.audio.loudness.gating import STEPS_A_SECOND, Gating
+from services.worker.audio.loudness.gating import STEPS_A_HOP, STEPS_A_SECOND, Gating
+from services.worker.audio.loudness.series import Series
 from services.worker.audio.loudness.true_peak import TruePeak
 from services.worker.audio.loudness.weighting import channel_weights, k_weighting
 from services.worker.audio.pcm import Pcm, Samples
@@ -34,6 +35,7 @@ class LoudnessMeter:
     """
 
     def __init__(self, pcm: Pcm, *, dual_mono: bool = False) -> None:
+        self._sample_rate = pcm.sample_rate
         self._step = max(1, round(pcm.sample_rate / STEPS_A_SECOND))
         self._weights = channel_weights(pcm.channels, dual_mono=dual_mono)
         self._filter = BlockFilter(k_weighting(pcm.sample_rate), len(pcm.channels))
@@ -61,6 +63,11 @@ class LoudnessMeter:
     def measurement(self) -> Measurement:
         """The measurement of all that was added, once it is finished."""
         return measure_together((self,))
+
+    def series(self) -> Series:
+        """Loudness over time of all that was added."""
+        momentary, short_term = self.gating.windows()
+        return Series(self._step * STEPS_A_HOP / self._sample_rate, momentary, short_term)
 
     def _powers(self, weighted: Samples, step: int) -> NDArray[np.float64]:
         steps = weighted.reshape(len(weighted), -1, step)

@@ -1,10 +1,11 @@
 """Each operation as a task: what it wants to be fed with in which pass, and its result at the end."""
 
-from services.worker.audio.tasks.analyses import LoudnessTask, ProbeTask, SilenceTask, SpectrogramTask, WaveformTask
 from services.worker.audio.tasks.audiobooks import AcxTask
 from services.worker.audio.tasks.base import Task, Workspace
 from services.worker.audio.tasks.encodings import TranscodeTask
 from services.worker.audio.tasks.mastering import NormalizeTask
+from services.worker.audio.tasks.measurements import LoudnessTask, ProbeTask, SilenceTask
+from services.worker.audio.tasks.pictures import SpectrogramTask, WaveformTask
 from services.worker.audio.tasks.splitting import SplitTask
 from services.worker.audio.tasks.workspaces import Workspaces
 from shared.schema.operations import (

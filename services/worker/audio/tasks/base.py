@@ -9,7 +9,7 @@ from services.worker.audio.cover import Cover, read_cover
 from services.worker.audio.edits import Chain
 from services.worker.audio.encoders import Labels
 from services.worker.audio.layouts import Mixer
-from services.worker.audio.loudness import LoudnessMeter, Measurement
+from services.worker.audio.loudness import LoudnessMeter, Measurement, Series
 from services.worker.audio.pcm import Block, Pcm, Samples
 from services.worker.audio.pipeline import Consumer, Control
 from services.worker.audio.report import Artifact
@@ -114,6 +114,10 @@ class MixedMeter:
     def measurement(self) -> Measurement:
         """The measurement, once the pass has ended."""
         return self.loudness.measurement()
+
+    def series(self) -> Series:
+        """Loudness over time, once the pass has ended."""
+        return self.loudness.series()
 
 
 class Task(ABC):
