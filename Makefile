@@ -114,6 +114,10 @@ docs: uv ## Write the pages and resources that come from the code, the rules and
 	@$(STACK) python -m deploy.docs.openapi >docs/openapi.json
 	@$(RUN) --group test python -m deploy.kubernetes.generated_files
 
+.PHONY: client
+client: uv ## Write the typed Python client of docs/openapi.json into clients/python/
+	@$(RUN) --group test python -m deploy.client clients/python
+
 .PHONY: screenshots
 screenshots: uv ## Take the pictures of docs/images/ again, of a Wavemill under load (needs chromium)
 	@$(STACK) --group test --group browser python -m deploy.docs.screenshots
