@@ -46,7 +46,7 @@ class ApiMetrics:
         self.sent = Counter(
             "wavemill_http_sent_bytes", "Bytes of answers' bodies: downloads.", ["route"], registry=self.registry
         )
-        self.event_streams = Gauge("wavemill_event_streams", "Open streams of a job's events.", registry=self.registry)
+        self.event_streams = Gauge("wavemill_event_streams", "Open streams of events.", registry=self.registry)
         self._rejections = Counter(
             "wavemill_http_rejections",
             "Requests that were refused, by the name of the problem.",

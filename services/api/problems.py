@@ -106,6 +106,11 @@ def job_not_found(job_id: UUID) -> ProblemError:
     return ProblemError(404, "job-not-found", "No such job", f"There is no job {job_id}.")
 
 
+def batch_not_found(batch_id: UUID) -> ProblemError:
+    """404: there is no batch of this id."""
+    return ProblemError(404, "batch-not-found", "No such batch", f"There is no batch {batch_id}.")
+
+
 def too_large(what: str, limit: int) -> ProblemError:
     """413: more bytes than the settings allow."""
     return ProblemError(413, "too-large", "Too large", f"The {what} is larger than the {limit} bytes allowed here.")

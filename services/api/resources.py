@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from services.api.admission import Admission
 from services.api.dispatcher import Dispatcher
+from services.api.group_watch import GroupWatch
 from services.api.ingest import Ingest
 from services.api.job_watch import JobWatch
 from services.api.metrics import ApiMetrics
@@ -19,7 +20,9 @@ from shared.broker import Publisher, make_app
 from shared.events import EventHub, EventPublisher, connect
 from shared.settings import Settings
 from shared.store.backlog import Backlog
+from shared.store.batch_views import BatchViews
 from shared.store.database import Database
+from shared.store.job_changes import JobChanges
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.uploads import Uploads
@@ -42,6 +45,8 @@ class Resources:
     dispatcher: Dispatcher
     events: EventPublisher
     watch: JobWatch
+    batches: BatchViews
+    group_watch: GroupWatch
     metrics: ApiMetrics
 
 
@@ -52,12 +57,14 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     blobs = Blobs.from_settings(settings)
     redis = connect(settings)
     views = JobViews(database)
+    batches = BatchViews(database)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
         async with (
             EventHub(redis) as hub,
             JobWatch(hub, views) as watch,
+            GroupWatch(hub, JobChanges(database), batches) as group_watch,
             Admission(Backlog(database), blobs, settings) as admission,
         ):
             yield Resources(
@@ -72,6 +79,8 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 dispatcher=dispatcher,
                 events=EventPublisher(redis),
                 watch=watch,
+                batches=batches,
+                group_watch=group_watch,
                 metrics=metrics,
             )
     finally:

@@ -97,6 +97,7 @@ class Heartbeat:
                     JobEvent(
                         type="progress",
                         job_id=claim.lease.job_id,
+                        batch_id=claim.event.batch_id,
                         version=claim.event.version,
                         status=claim.event.status,
                         progress=told,

@@ -15,6 +15,7 @@ class JobEvent(BaseModel):
 
     type: Literal["status", "progress"]
     job_id: UUID
+    batch_id: UUID | None = Field(default=None, description="The batch that the job was submitted in, if any.")
     version: int = Field(description="Counts the job's changes of status and attempt.")
     status: JobStatus
     progress: float

@@ -46,6 +46,7 @@ _POISONED = (
 
 EVENT = (
     jobs.c.id,
+    jobs.c.batch_id,
     jobs.c.version,
     jobs.c.status,
     jobs.c.progress,

@@ -65,6 +65,7 @@ class JobViews:
         """Where each of the jobs stands now, in the words of an event, in no order."""
         columns = (
             jobs.c.id.label("job_id"),
+            jobs.c.batch_id,
             jobs.c.version,
             jobs.c.status,
             jobs.c.progress,

@@ -28,6 +28,7 @@ def _event(row: Any) -> JobEvent:
     return JobEvent(
         type="status",
         job_id=row.id,
+        batch_id=row.batch_id,
         version=row.version,
         status=row.status,
         progress=row.progress,

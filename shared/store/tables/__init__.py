@@ -1,5 +1,6 @@
 """The tables. Their history is in shared/store/migrations."""
 
+from shared.store.tables.batches import batches, has_not_ended
 from shared.store.tables.columns import Json, UtcDateTime, metadata
 from shared.store.tables.fleet import audit, is_paused, leaderships, queue_pauses, workers
 from shared.store.tables.jobs import (
@@ -10,6 +11,7 @@ from shared.store.tables.jobs import (
     is_expired,
     is_failed,
     is_kept,
+    is_of_a_batch,
     is_poisoned,
     is_queued,
     is_running,
@@ -25,13 +27,16 @@ __all__ = [
     "artifacts",
     "attempts",
     "audit",
+    "batches",
     "finished_totals",
     "finished_watermark",
     "has_finished",
+    "has_not_ended",
     "is_delayed",
     "is_expired",
     "is_failed",
     "is_kept",
+    "is_of_a_batch",
     "is_paused",
     "is_poisoned",
     "is_queued",

@@ -45,6 +45,8 @@ jobs = Table(
     Column("priority", Text, nullable=False),
     Column("spec", Json, nullable=False),
     Column("upload_id", ForeignKey("uploads.id"), nullable=False, index=True),
+    # The batch that it was submitted in, if any.
+    Column("batch_id", ForeignKey("batches.id")),
     # As the upload has it: the bytes that wait are summed up without reading the uploads.
     Column("input_bytes", BigInteger, nullable=False),
     Column("traceparent", Text),
@@ -86,6 +88,7 @@ is_delayed = is_queued & jobs.c.not_before.is_not(None)
 # As text: SQLAlchemy says `poisoned = 1` to SQLite, which would not find the index by that.
 is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 has_finished = jobs.c.finished_at.is_not(None)
+is_of_a_batch = jobs.c.batch_id.is_not(None)
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
 is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)
@@ -105,6 +108,8 @@ partial_index(
 partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
 partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
 partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
+# A batch is counted, and its jobs are listed, from this alone; other jobs are not in it.
+partial_index("ix_jobs_batch", jobs.c.batch_id, jobs.c.status, jobs.c.id, where=is_of_a_batch)
 partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
 # For the operator: the latest failures, and those of a kind.
 partial_index("ix_jobs_failed", jobs.c.finished_at, jobs.c.id, where=is_failed)

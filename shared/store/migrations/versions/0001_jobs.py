@@ -24,6 +24,25 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
     op.create_table(
+        "batches",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("jobs", sa.Integer(), nullable=False),
+        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
+    )
+    with op.batch_alter_table("batches", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_batches_open",
+            ["id"],
+            unique=False,
+            postgresql_where=sa.text("ended_at IS NULL"),
+            sqlite_where=sa.text("ended_at IS NULL"),
+        )
+
+    op.create_table(
         "finished_totals",
         sa.Column("status", sa.Text(), nullable=False),
         sa.Column("queue", sa.Text(), nullable=False),
@@ -109,6 +128,7 @@ def upgrade() -> None:
         sa.Column("priority", sa.Text(), nullable=False),
         sa.Column("spec", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("upload_id", sa.Uuid(), nullable=False),
+        sa.Column("batch_id", sa.Uuid(), nullable=True),
         sa.Column("input_bytes", sa.BigInteger(), nullable=False),
         sa.Column("traceparent", sa.Text(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -137,10 +157,18 @@ def upgrade() -> None:
             "status IN ('fetching', 'queued', 'running', 'succeeded', 'failed', 'canceled')",
             name=op.f("ck_jobs_status"),
         ),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name=op.f("fk_jobs_batch_id")),
         sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], name=op.f("fk_jobs_upload_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_jobs_batch",
+            ["batch_id", "status", "id"],
+            unique=False,
+            postgresql_where=sa.text("batch_id IS NOT NULL"),
+            sqlite_where=sa.text("batch_id IS NOT NULL"),
+        )
         batch_op.create_index(
             "ix_jobs_due",
             ["not_before"],
@@ -261,6 +289,11 @@ def downgrade() -> None:
             postgresql_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
             sqlite_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
         )
+        batch_op.drop_index(
+            "ix_jobs_batch",
+            postgresql_where=sa.text("batch_id IS NOT NULL"),
+            sqlite_where=sa.text("batch_id IS NOT NULL"),
+        )
 
     op.drop_table("jobs")
     with op.batch_alter_table("workers", schema=None) as batch_op:
@@ -286,4 +319,10 @@ def downgrade() -> None:
     op.drop_table("leaderships")
     op.drop_table("finished_watermark")
     op.drop_table("finished_totals")
+    with op.batch_alter_table("batches", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_batches_open", postgresql_where=sa.text("ended_at IS NULL"), sqlite_where=sa.text("ended_at IS NULL")
+        )
+
+    op.drop_table("batches")
     op.drop_table("audit")

@@ -1,0 +1,60 @@
+"""Batches as clients see them: read only."""
+
+from collections.abc import Collection, Mapping, Sequence
+from uuid import UUID
+
+from sqlalchemy import func, select
+
+from shared.schema.batches import BatchProgress, BatchSummary, BatchView
+from shared.schema.jobs import JobStatus
+from shared.store.database import Database
+from shared.store.tables import batches, jobs
+
+_SUMMARY = (batches.c.id, batches.c.name, batches.c.jobs, batches.c.cancel_requested, batches.c.created_at)
+
+
+class BatchViews:
+    """Queries for one batch, for lists of batches, and for the jobs of one."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def get(self, batch_id: UUID) -> BatchView | None:
+        """The batch, or None when there is none of this id."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(*_SUMMARY).where(batches.c.id == batch_id))
+            row = found.mappings().one_or_none()
+        if row is None:
+            return None
+        progress = (await self.progress([batch_id]))[batch_id]
+        return BatchView(**row, **dict(progress))
+
+    async def progress(self, batch_ids: Collection[UUID]) -> Mapping[UUID, BatchProgress]:
+        """How far each of the batches is. Their jobs are counted from an index that has nothing else in it."""
+        of_these = jobs.c.batch_id.in_(batch_ids)
+        counted = (
+            select(jobs.c.batch_id, jobs.c.status, func.count().label("jobs"))
+            .where(of_these)
+            .group_by(jobs.c.batch_id, jobs.c.status)
+        )
+        # Of those that run, which are few, the rows themselves are read.
+        is_running = jobs.c.status == JobStatus.RUNNING
+        running = (
+            select(jobs.c.batch_id, func.sum(jobs.c.progress).label("progress"))
+            .where(of_these, is_running)
+            .group_by(jobs.c.batch_id)
+        )
+        counts: dict[UUID, dict[JobStatus, int]] = {batch_id: {} for batch_id in batch_ids}
+        async with self._database.read() as connection:
+            for row in await connection.execute(counted):
+                counts[row.batch_id][JobStatus(row.status)] = row.jobs
+            progress = {row.batch_id: row.progress for row in await connection.execute(running)}
+        return {batch_id: BatchProgress.of(counts[batch_id], progress.get(batch_id, 0.0)) for batch_id in batch_ids}
+
+    async def page(self, *, before: UUID | None, limit: int) -> Sequence[BatchSummary]:
+        """The newest batches first; `before` is the id of the last one that was seen."""
+        query = select(*_SUMMARY).order_by(batches.c.id.desc()).limit(limit)
+        if before is not None:
+            query = query.where(batches.c.id < before)
+        async with self._database.read() as connection:
+            return [BatchSummary.model_validate(row) for row in (await connection.execute(query)).mappings()]
