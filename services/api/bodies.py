@@ -51,9 +51,9 @@ async def read_json(request: Request, model: type[Model], settings: Settings) ->
         ProblemError: 408, 413 or 422.
     """
     limit = settings.max_spec_bytes
-    _check_length(request, "request body", limit)
-    body = _arriving(request, settings)
-    return validated(model, await _read(body, "request body", limit))
+    check_length(request, "request body", limit)
+    body = arriving(request, settings)
+    return validated(model, await read_whole(body, "request body", limit))
 
 
 def validated(model: type[Model], text: bytes, *, within: Sequence[str] = ()) -> Model:
@@ -65,16 +65,19 @@ def validated(model: type[Model], text: bytes, *, within: Sequence[str] = ()) ->
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        document = None if any(each["type"] == "json_invalid" for each in found) else json.loads(text)
-        raise problems.invalid(
-            [
-                FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
-                for each in found
-                # Pydantic counts the items of a tuple that are right, and says that there are too few.
-                if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
-            ]
-        ) from None
+        is_json = all(each["type"] != "json_invalid" for each in error.errors(include_input=False))
+        raise problems.invalid(field_errors(error, json.loads(text) if is_json else None, within)) from None
+
+
+def field_errors(error: ValidationError, document: Any, within: Sequence[str | int]) -> list[FieldError]:
+    """What is wrong with a document; `within` is the path to it in the body."""
+    found = error.errors(include_url=False, include_input=False)
+    return [
+        FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
+        for each in found
+        # Pydantic counts the items of a tuple that are right, and says that there are too few.
+        if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
+    ]
 
 
 @asynccontextmanager
@@ -88,7 +91,7 @@ async def received_form(
     Raises:
         ProblemError: 400, 408, 413 or 422.
     """
-    _check_length(
+    check_length(
         request,
         "request body",
         settings.max_upload_bytes + _FORM_OVERHEAD_BYTES + (settings.max_spec_bytes if with_spec else 0),
@@ -100,7 +103,7 @@ async def received_form(
         try:
             async for part in _known_parts(request, settings, with_spec=with_spec):
                 if part.name == SPEC_PART:
-                    spec = await _read(part.data, "spec", settings.max_spec_bytes)
+                    spec = await read_whole(part.data, "spec", settings.max_spec_bytes)
                 else:
                     file = await ingest.receive(part.data)
                     filename = cleaned(part.filename)
@@ -121,7 +124,7 @@ async def received_form(
 async def _known_parts(request: Request, settings: Settings, *, with_spec: bool) -> AsyncIterator[Part]:
     known = (FILE_PART, SPEC_PART) if with_spec else (FILE_PART,)
     seen: set[str] = set()
-    body = _arriving(request, settings)
+    body = arriving(request, settings)
     async for part in parts(request.headers["content-type"], body):
         if part.name not in known:
             listed = " and ".join(repr(name) for name in known)
@@ -136,15 +139,23 @@ def _wrong_part(name: str, detail: str) -> problems.ProblemError:
     return problems.invalid([FieldError.at("body", [name], detail)])
 
 
-def _check_length(request: Request, what: str, limit: int) -> None:
-    # What was announced to be too long is refused before it is sent.
+def check_length(request: Request, what: str, limit: int) -> None:
+    """Refuse what is announced to be too long before it is sent.
+
+    Raises:
+        ProblemError: 413.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise problems.too_large(what, limit)
 
 
-async def _arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]:
-    """The body as it comes. A client that sends nothing more, or a byte now and then, would hold its place."""
+async def arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]:
+    """The body as it comes. A client that sends nothing more, or a byte now and then, would hold its place.
+
+    Raises:
+        ProblemError: 408.
+    """
     body = request.stream()
     idle_seconds, slowest = settings.upload_idle_seconds, settings.min_upload_bytes_per_second
     received, waited = 0, 0.0
@@ -165,7 +176,12 @@ async def _arriving(request: Request, settings: Settings) -> AsyncIterator[bytes
         yield chunk
 
 
-async def _read(data: AsyncIterator[bytes], what: str, limit: int) -> bytes:
+async def read_whole(data: AsyncIterator[bytes], what: str, limit: int) -> bytes:
+    """All of it.
+
+    Raises:
+        ProblemError: 413, it is more than the limit.
+    """
     whole = bytearray()
     async for piece in data:
         whole += piece

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from services.api import problems
+from services.api.batch_bodies import BatchRequest
 from services.api.bodies import FILE_PART, FORM, JSON, SPEC_PART
 from services.api.problems import Problem
 from shared.schema.batches import BatchEvent
@@ -18,7 +19,7 @@ from shared.schema.jobs import JobRequest, JobSpec
 
 _REFERENCE = "#/components/schemas/{model}"
 # Models that the document names and no route's signature does.
-_MODELS: tuple[type[BaseModel], ...] = (Problem, JobSpec, JobRequest, JobEvent, BatchEvent)
+_MODELS: tuple[type[BaseModel], ...] = (Problem, JobSpec, JobRequest, JobEvent, BatchEvent, BatchRequest)
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
 
 _PROBLEMS = {

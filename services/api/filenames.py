@@ -39,7 +39,12 @@ def _shortened(name: str) -> str:
 def content_disposition(input_filename: str | None, artifact: str) -> str:
     """RFC 6266: save as the input's stem and the artifact's name, as in `interview-transcode.opus`."""
     stem = PurePosixPath(cleaned(input_filename) or _UNNAMED).stem
-    name = f"{stem}-{artifact}"
+    return attachment(f"{stem}-{artifact}")
+
+
+def attachment(name: str) -> str:
+    """RFC 6266: save as this name, which may hold anything."""
+    name = cleaned(name) or _UNNAMED
     plain = name.encode("ascii", "replace").decode().replace("?", "_")
     options = {"filename": plain}
     if plain != name:

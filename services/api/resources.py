@@ -19,8 +19,10 @@ from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventHub, EventPublisher, connect
 from shared.settings import Settings
+from shared.store.archives import Archives
 from shared.store.backlog import Backlog
 from shared.store.batch_views import BatchViews
+from shared.store.batches import Batches
 from shared.store.database import Database
 from shared.store.job_changes import JobChanges
 from shared.store.job_views import JobViews
@@ -46,6 +48,9 @@ class Resources:
     events: EventPublisher
     watch: JobWatch
     batches: BatchViews
+    batch_changes: Batches
+    archives: Archives
+    uploads: Uploads
     group_watch: GroupWatch
     metrics: ApiMetrics
 
@@ -80,6 +85,9 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 events=EventPublisher(redis),
                 watch=watch,
                 batches=batches,
+                batch_changes=Batches(database),
+                archives=Archives(database),
+                uploads=Uploads(database),
                 group_watch=group_watch,
                 metrics=metrics,
             )

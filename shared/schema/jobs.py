@@ -175,7 +175,7 @@ class JobSummary(BaseModel):
 
 
 class JobPage(BaseModel):
-    """One page of jobs, newest first."""
+    """One page of jobs."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -6,9 +6,9 @@ from uuid import UUID
 from sqlalchemy import func, select
 
 from shared.schema.batches import BatchProgress, BatchSummary, BatchView
-from shared.schema.jobs import JobStatus
+from shared.schema.jobs import JobStatus, JobSummary
 from shared.store.database import Database
-from shared.store.tables import batches, jobs
+from shared.store.tables import batches, jobs, uploads
 
 _SUMMARY = (batches.c.id, batches.c.name, batches.c.jobs, batches.c.cancel_requested, batches.c.created_at)
 
@@ -50,6 +50,35 @@ class BatchViews:
                 counts[row.batch_id][JobStatus(row.status)] = row.jobs
             progress = {row.batch_id: row.progress for row in await connection.execute(running)}
         return {batch_id: BatchProgress.of(counts[batch_id], progress.get(batch_id, 0.0)) for batch_id in batch_ids}
+
+    async def jobs(
+        self, batch_id: UUID, *, status: JobStatus | None, after: UUID | None, limit: int
+    ) -> Sequence[JobSummary]:
+        """The jobs of a batch in the order in which they were given; `after` is the id of the last that was seen."""
+        columns = (
+            jobs.c.id,
+            jobs.c.status,
+            jobs.c.progress,
+            jobs.c.error_code,
+            jobs.c.error_message,
+            uploads.c.filename,
+            jobs.c.created_at,
+            jobs.c.finished_at,
+        )
+        page = select(jobs.c.id).where(jobs.c.batch_id == batch_id).order_by(jobs.c.id).limit(limit)
+        if status is not None:
+            page = page.where(jobs.c.status == status)
+        if after is not None:
+            page = page.where(jobs.c.id > after)
+        # The ids come from the batch's own index; what is shown is looked up for these alone.
+        query = (
+            select(*columns)
+            .join(uploads, uploads.c.id == jobs.c.upload_id)
+            .where(jobs.c.id.in_(page.scalar_subquery()))
+            .order_by(jobs.c.id)
+        )
+        async with self._database.read() as connection:
+            return [JobSummary.model_validate(row) for row in (await connection.execute(query)).mappings()]
 
     async def page(self, *, before: UUID | None, limit: int) -> Sequence[BatchSummary]:
         """The newest batches first; `before` is the id of the last one that was seen."""

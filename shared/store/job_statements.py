@@ -136,10 +136,12 @@ class JobStatements:
             "priority": _given("priority", Text),
             "spec": _given("spec", Json),
             "upload_id": _given("upload", Uuid),
+            "batch_id": _given("batch", Uuid),
             "traceparent": _given("traceparent", Text),
             "max_attempts": _given("max_attempts", jobs.c.max_attempts.type),
         }
-        return Change(self._database, [insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, *upload)])
+        self.new_job = insert(jobs).values(new)
+        return Change(self._database, [self.new_job.returning(*EVENT, jobs.c.created_at, *upload)])
 
     def _claim(self) -> Change:
         worker = _given("worker", Text)

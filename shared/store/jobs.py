@@ -59,6 +59,7 @@ class Jobs:
             "given_priority": spec.priority,
             "given_spec": spec.model_dump(mode="json"),
             "given_upload": upload_id,
+            "given_batch": None,
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
         }

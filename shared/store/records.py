@@ -32,6 +32,23 @@ class NewJob:
 
 
 @dataclass(frozen=True, slots=True)
+class JobOrder:
+    """A job that is to be made with others."""
+
+    spec: JobSpec
+    upload_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A batch that was created; the messages of its jobs are the caller's to publish."""
+
+    batch_id: UUID
+    created_at: datetime
+    jobs: tuple["QueuedJob", ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Claim:
     """A job that was claimed: the lease, and all that is needed to do it."""
 

@@ -1,7 +1,5 @@
 """Jobs: accepted, shown, listed, canceled, retried."""
 
-import base64
-import binascii
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -9,6 +7,7 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 
 from services.api import problems
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
+from services.api.cursors import Cursor, cursor, position
 from services.api.documentation import answers, form_body, reference
 from services.api.problems import FieldError, ProblemError
 from services.api.resources import InjectedResources, Resources
@@ -27,8 +26,6 @@ _BODY: dict[str, Any] = {
     }
 }
 _RETRYABLE = (JobStatus.FAILED, JobStatus.CANCELED)
-# 16 bytes in base64url. Only documented: what breaks it is told in a sentence.
-_CURSOR: dict[str, Any] = {"minLength": 22, "maxLength": 22, "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"}
 _LOCATION = {
     "description": "The job is accepted, and durable.",
     "headers": {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}},
@@ -63,16 +60,14 @@ async def create_job(request: Request, response: Response, resources: InjectedRe
 async def list_jobs(
     resources: InjectedResources,
     status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
-    cursor: Annotated[
-        str | None, Query(description="`next_cursor` of the page before.", max_length=64, json_schema_extra=_CURSOR)
-    ] = None,
+    cursor_: Annotated[Cursor, Query(alias="cursor")] = None,
     limit: Annotated[int, Query(description="Jobs a page.", ge=1, le=200)] = 50,
 ) -> JobPage:
     """List jobs, the newest first. Jobs that are made meanwhile do not move the pages."""
     # One more than is shown says whether there is a next page.
-    found = await resources.views.page(status=status, before=_position(cursor), limit=limit + 1)
+    found = await resources.views.page(status=status, before=position(cursor_), limit=limit + 1)
     shown = found[:limit]
-    return JobPage(jobs=tuple(shown), next_cursor=_cursor(shown[-1].id) if len(found) > limit else None)
+    return JobPage(jobs=tuple(shown), next_cursor=cursor(shown[-1].id) if len(found) > limit else None)
 
 
 @router.get("/{job_id}", responses=answers(404, 422, 500, 503))
@@ -182,17 +177,3 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         finished_at=None,
         not_before=None,
     )
-
-
-def _cursor(last: UUID) -> str:
-    return base64.urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
-
-
-def _position(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    try:
-        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        detail = "This is no cursor; give back the `next_cursor` of the page before as it is."
-        raise problems.invalid([FieldError.at("query", ["cursor"], detail)]) from None
