@@ -10,6 +10,7 @@ from typing import Self
 
 import structlog
 
+from services.api.access import Caller
 from services.api.problems import ProblemError
 from shared.blobs import Blobs
 from shared.cancellation import cancel
@@ -48,8 +49,8 @@ class Admission:
         if self._looking is not None:
             await cancel(self._looking)
 
-    def check(self) -> None:
-        """Let more work come.
+    async def admit(self, caller: Caller, *, jobs: int = 1) -> None:
+        """Let more work of a caller come: so many jobs, or an upload.
 
         Raises:
             ProblemError: 429, too much waits already; 507, there is no room for its files.

@@ -64,7 +64,7 @@ async def archived(files: AsyncIterator[ArchivedFile], blobs: Blobs, *, by_job: 
     """
     sink = _Sink()
     gone: list[str] = []
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:  # type: ignore[arg-type]
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED, allowZip64=True) as archive:
         async for file in files:
             name = _path(file, by_job=by_job)
             try:

@@ -1,4 +1,4 @@
-"""Follows many jobs by one stream: those of a batch, or all that there are.
+"""Follows many jobs by one stream: those of a batch, or all of a key.
 
 All streams together cost one look at the store each two seconds, and one subscription of Redis: what comes is sorted
 out here, told to each stream once, and in the order of each job's versions. A stream that falls behind, or that comes
@@ -69,13 +69,15 @@ class Position(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Jobs that are followed together: those of a batch, or all."""
+    """Jobs that are followed together: those of a batch, those of a key, or all."""
 
     batch_id: UUID | None = None
+    owner: UUID | None = None
 
-    def has(self, event: JobEvent) -> bool:
-        """Whether a job is one of them, by its event."""
-        return self.batch_id is None or event.batch_id == self.batch_id
+    @classmethod
+    def all_with(cls, event: JobEvent) -> "set[Group]":
+        """Every group that a job is in, by its event."""
+        return {cls(), cls(owner=event.key_id), cls(batch_id=event.batch_id)}
 
 
 class News(NamedTuple):
@@ -175,7 +177,7 @@ class GroupWatch:
         if group.batch_id is not None:
             changed = self._changes.of_batch(group.batch_id, position.moment)
         else:
-            changed = self._changes.since(position.moment)
+            changed = self._changes.since(position.moment, owner=group.owner)
         async for event in changed:
             place = Place.of(event)
             # Others are told as well, and nobody is told of an earlier state from now on.
@@ -183,7 +185,7 @@ class GroupWatch:
             waiting = mailbox.waiting(event.job_id)
             if waiting is not None and waiting.place is not None and waiting.place <= place:
                 mailbox.drop(event.job_id)
-            yield News("status", event.model_dump_json(), position, place)
+            yield _news_of_job(event, position, place, is_progress=False)
 
     async def _state_of_batch(self, batch_id: UUID, position: Position) -> News:
         progress = (await self._batches.progress([batch_id]))[batch_id]
@@ -200,9 +202,9 @@ class GroupWatch:
             self._told.popitem(last=False)
         mailboxes = [
             mailbox
-            for group in (Group(), Group(batch_id=event.batch_id))
+            for group in Group.all_with(event)
             for mailbox in self._followers.get(group, ())
-            if group.has(event) and mailbox is not besides
+            if mailbox is not besides
         ]
         if not mailboxes:
             return
@@ -285,7 +287,7 @@ class GroupWatch:
 
 def _news_of_job(event: JobEvent, position: Position, place: Place, *, is_progress: bool) -> News:
     kind = "progress" if is_progress else "status"
-    return News(kind, event.model_copy(update={"type": kind}).model_dump_json(), position, place)
+    return News(kind, event.model_copy(update={"type": kind}).model_dump_json(exclude={"key_id"}), position, place)
 
 
 def _news_of_batch(batch_id: UUID, progress: BatchProgress, moment: datetime) -> News:

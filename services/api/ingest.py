@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from uuid import UUID
 
 import structlog
 
@@ -54,14 +55,16 @@ class Ingest:
         await self._blobs.put_stream(key, counted())
         return Incoming(key, digest.hexdigest(), size)
 
-    async def accept(self, incoming: Incoming, filename: str | None) -> Upload:
-        """Make the bytes an upload. The row comes first: bytes that no row names could be swept away.
+    async def accept(self, incoming: Incoming, filename: str | None, *, key_id: UUID | None) -> Upload:
+        """Make the bytes an upload of a key. The row comes first: bytes that no row names could be swept away.
 
         Raises:
             DATABASE_ERRORS (shared.store.errors): the database fails.
             BlobStoreUnavailable: the blob store fails.
         """
-        upload = await self._uploads.add(sha256=incoming.sha256, size_bytes=incoming.size_bytes, filename=filename)
+        upload = await self._uploads.add(
+            sha256=incoming.sha256, size_bytes=incoming.size_bytes, filename=filename, key_id=key_id
+        )
         if not await self._is_stored(upload):
             await self._blobs.move(incoming.key, input_key(incoming.sha256))
         return upload

@@ -8,6 +8,7 @@ from sqlalchemy import func, select
 from shared.schema.batches import BatchProgress, BatchSummary, BatchView
 from shared.schema.jobs import JobStatus, JobSummary
 from shared.store.database import Database
+from shared.store.ownership import owns_batch
 from shared.store.tables import batches, jobs, uploads
 
 _SUMMARY = (batches.c.id, batches.c.name, batches.c.jobs, batches.c.cancel_requested, batches.c.created_at)
@@ -19,10 +20,10 @@ class BatchViews:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, batch_id: UUID) -> BatchView | None:
-        """The batch, or None when there is none of this id."""
+    async def get(self, batch_id: UUID, *, owner: UUID | None = None) -> BatchView | None:
+        """The batch, or None when the owner has none of this id."""
         async with self._database.read() as connection:
-            found = await connection.execute(select(*_SUMMARY).where(batches.c.id == batch_id))
+            found = await connection.execute(select(*_SUMMARY).where(batches.c.id == batch_id, owns_batch(owner)))
             row = found.mappings().one_or_none()
         if row is None:
             return None
@@ -80,9 +81,9 @@ class BatchViews:
         async with self._database.read() as connection:
             return [JobSummary.model_validate(row) for row in (await connection.execute(query)).mappings()]
 
-    async def page(self, *, before: UUID | None, limit: int) -> Sequence[BatchSummary]:
-        """The newest batches first; `before` is the id of the last one that was seen."""
-        query = select(*_SUMMARY).order_by(batches.c.id.desc()).limit(limit)
+    async def page(self, *, before: UUID | None, limit: int, owner: UUID | None = None) -> Sequence[BatchSummary]:
+        """The owner's newest batches first; `before` is the id of the last one that was seen."""
+        query = select(*_SUMMARY).where(owns_batch(owner)).order_by(batches.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(batches.c.id < before)
         async with self._database.read() as connection:

@@ -27,9 +27,24 @@ class Batches:
         self._statements = JobStatements(database)
 
     async def create(
-        self, orders: Sequence[JobOrder], *, name: str | None, max_attempts: int, traceparent: str | None = None
+        self,
+        orders: Sequence[JobOrder],
+        *,
+        name: str | None,
+        max_attempts: int,
+        traceparent: str | None = None,
+        key_id: UUID | None = None,
+        owner: UUID | None = None,
     ) -> NewBatch:
         """Make a batch with these jobs, in one transaction: all are durable when this returns, or there is none.
+
+        Args:
+            orders: its jobs, in their order.
+            name: for people.
+            max_attempts: how often each job is tried.
+            traceparent: of the request that makes it.
+            key_id: whose it will be, and its jobs; None: made without a key.
+            owner: whose the uploads must be; None: anybody's.
 
         Raises:
             UploadMissing: an upload is not there, or its bytes are no longer kept.
@@ -41,6 +56,8 @@ class Batches:
             "given_batch": batch_id,
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
+            "given_key": key_id,
+            "given_owner": owner,
         }
         # Jobs that are to do the same share what says so.
         specs: dict[int, Any] = {}
@@ -50,6 +67,7 @@ class Batches:
             "jobs": len(orders),
             "cancel_requested": False,
             "created_at": self._database.now(),
+            "key_id": key_id,
         }
         try:
             async with self._database.write() as connection:

@@ -17,6 +17,7 @@ from sqlalchemy import ColumnElement, Select, or_, select, true, tuple_
 
 from shared.schema.events import JobEvent
 from shared.store.database import Database
+from shared.store.ownership import owns_job
 from shared.store.tables import has_finished, is_running, jobs
 
 _PAGE = 500
@@ -24,6 +25,7 @@ _ORDERED_BY = {"job_id": jobs.c.id, "finished_at": jobs.c.finished_at, "status":
 _EVENT = (
     jobs.c.id.label("job_id"),
     jobs.c.batch_id,
+    jobs.c.key_id,
     jobs.c.version,
     jobs.c.status,
     jobs.c.progress,
@@ -46,14 +48,14 @@ class JobChanges:
             moment: datetime = (await connection.execute(select(self._database.now()))).scalar_one()
         return moment
 
-    async def since(self, moment: datetime) -> AsyncIterator[JobEvent]:
-        """The jobs that were created, run, or ended since a moment; of the first only those that still wait."""
+    async def since(self, moment: datetime, *, owner: UUID | None = None) -> AsyncIterator[JobEvent]:
+        """The jobs of an owner that were created, run, or ended since a moment; of the first those that still wait."""
         first = _first_id_of(moment)
         waiting = select(*_EVENT).where(jobs.c.id >= first, jobs.c.finished_at.is_(None), jobs.c.attempt == 0)
         running = select(*_EVENT).where(is_running)
         ended = select(*_EVENT).where(has_finished, jobs.c.finished_at >= moment)
         for query, order in ((waiting, ("job_id",)), (running, ("job_id",)), (ended, ("finished_at", "job_id"))):
-            async for event in self._in_pages(query, order):
+            async for event in self._in_pages(query.where(owns_job(owner)), order):
                 yield event
 
     async def of_batch(self, batch_id: UUID, moment: datetime) -> AsyncIterator[JobEvent]:

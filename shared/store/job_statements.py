@@ -35,6 +35,7 @@ from shared.schema.jobs import AttemptOutcome, JobStatus
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.dialect import change_steps
+from shared.store.ownership import given_owner_owns_upload
 from shared.store.tables import Json, attempts, is_kept, is_paused, jobs, uploads
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, count_of
 
@@ -47,6 +48,7 @@ _POISONED = (
 EVENT = (
     jobs.c.id,
     jobs.c.batch_id,
+    jobs.c.key_id,
     jobs.c.version,
     jobs.c.status,
     jobs.c.progress,
@@ -114,7 +116,7 @@ class JobStatements:
 
     def _creation(self) -> Change:
         # The upload comes with the same statement: to accept a job costs one.
-        its_upload = uploads.c.id == _given("upload", Uuid)
+        its_upload = (uploads.c.id == _given("upload", Uuid)) & given_owner_owns_upload(_given("owner", Uuid))
         upload = (
             select(column).where(its_upload).scalar_subquery().label(f"upload_{column.name}")
             for column in (uploads.c.filename, uploads.c.size_bytes, uploads.c.sha256, uploads.c.created_at)
@@ -127,11 +129,12 @@ class JobStatements:
             "attempt": 0,
             "attempts_spent": 0,
             "poisoned": False,
-            # NULL, which the column refuses, where there is no such upload or its bytes are to be removed.
+            # NULL, which the column refuses, where the caller has no such upload or its bytes are to be removed.
             "input_bytes": select(uploads.c.size_bytes).where(its_upload, is_kept).scalar_subquery(),
             "created_at": self._now,
             "dispatched_at": self._now,
             "id": _given("id", Uuid),
+            "key_id": _given("key", Uuid),
             "queue": _given("queue", Text),
             "priority": _given("priority", Text),
             "spec": _given("spec", Json),

@@ -20,6 +20,7 @@ from shared.schema.jobs import (
     artifact_path,
 )
 from shared.store.database import Database
+from shared.store.ownership import owns_job
 from shared.store.records import Holder, Lease
 from shared.store.tables import artifacts, attempts, jobs, uploads
 
@@ -37,15 +38,18 @@ class StoredArtifact:
 
 
 class JobViews:
-    """Queries for one job and for lists of jobs."""
+    """Queries for one job and for lists of jobs.
+
+    `owner` is the key whose jobs alone are there for who asks; None: every job is.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, job_id: UUID) -> JobView | None:
+    async def get(self, job_id: UUID, *, owner: UUID | None = None) -> JobView | None:
         """The whole job, or None when there is none of this id."""
         async with self._database.read() as connection:
-            found = await connection.execute(select(jobs).where(jobs.c.id == job_id))
+            found = await connection.execute(select(jobs).where(jobs.c.id == job_id, owns_job(owner)))
             row = found.one_or_none()
             if row is None:
                 return None
@@ -57,11 +61,11 @@ class JobViews:
                 await _artifacts(connection, job_id),
             )
 
-    async def event(self, job_id: UUID) -> JobEvent | None:
+    async def event(self, job_id: UUID, *, owner: UUID | None = None) -> JobEvent | None:
         """Where the job stands now, in the words of an event; None when there is none of this id."""
-        return next(iter(await self.events([job_id])), None)
+        return next(iter(await self.events([job_id], owner=owner)), None)
 
-    async def events(self, job_ids: Collection[UUID]) -> Sequence[JobEvent]:
+    async def events(self, job_ids: Collection[UUID], *, owner: UUID | None = None) -> Sequence[JobEvent]:
         """Where each of the jobs stands now, in the words of an event, in no order."""
         columns = (
             jobs.c.id.label("job_id"),
@@ -74,10 +78,12 @@ class JobViews:
             jobs.c.error_message,
         )
         async with self._database.read() as connection:
-            found = await connection.execute(select(*columns).where(jobs.c.id.in_(job_ids)))
+            found = await connection.execute(select(*columns).where(jobs.c.id.in_(job_ids), owns_job(owner)))
             return [JobEvent(type="status", **row) for row in found.mappings()]
 
-    async def page(self, *, status: JobStatus | None, before: UUID | None, limit: int) -> Sequence[JobSummary]:
+    async def page(
+        self, *, status: JobStatus | None, before: UUID | None, limit: int, owner: UUID | None = None
+    ) -> Sequence[JobSummary]:
         """The newest jobs first; `before` is the id of the last one that was seen."""
         columns = (
             jobs.c.id,
@@ -89,7 +95,13 @@ class JobViews:
             jobs.c.created_at,
             jobs.c.finished_at,
         )
-        query = select(*columns).join(uploads, uploads.c.id == jobs.c.upload_id).order_by(jobs.c.id.desc()).limit(limit)
+        query = (
+            select(*columns)
+            .join(uploads, uploads.c.id == jobs.c.upload_id)
+            .where(owns_job(owner))
+            .order_by(jobs.c.id.desc())
+            .limit(limit)
+        )
         if status is not None:
             query = query.where(jobs.c.status == status)
         if before is not None:
@@ -98,7 +110,7 @@ class JobViews:
             found = await connection.execute(query)
             return [JobSummary.model_validate(row) for row in found.mappings()]
 
-    async def artifact(self, job_id: UUID, name: str) -> StoredArtifact | None:
+    async def artifact(self, job_id: UUID, name: str, *, owner: UUID | None = None) -> StoredArtifact | None:
         """A visible artifact, or None."""
         columns = (
             artifacts.c.name,
@@ -112,7 +124,7 @@ class JobViews:
             select(*columns)
             .join(jobs, jobs.c.id == artifacts.c.job_id)
             .join(uploads, uploads.c.id == jobs.c.upload_id)
-            .where(artifacts.c.job_id == job_id, artifacts.c.name == name)
+            .where(artifacts.c.job_id == job_id, artifacts.c.name == name, owns_job(owner))
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()

@@ -20,6 +20,7 @@ from shared.store.database import Database
 from shared.store.errors import UploadMissing
 from shared.store.finished import lock_watermark, take_away
 from shared.store.job_statements import EVENT, REQUEUE, JobStatements
+from shared.store.ownership import owns_job
 from shared.store.records import Claim, Lease, LeaseLost, NewArtifact, NewJob, QueuedJob, Requeue, Usage
 from shared.store.tables import artifacts, is_delayed, is_kept, is_queued, is_waiting, jobs, uploads
 
@@ -29,6 +30,7 @@ def _event(row: Any) -> JobEvent:
         type="status",
         job_id=row.id,
         batch_id=row.batch_id,
+        key_id=row.key_id,
         version=row.version,
         status=row.status,
         progress=row.progress,
@@ -46,12 +48,29 @@ class Jobs:
         self._statements = JobStatements(database)
 
     async def create(
-        self, spec: JobSpec, *, upload_id: UUID, queue: str, max_attempts: int, traceparent: str | None = None
+        self,
+        spec: JobSpec,
+        *,
+        upload_id: UUID,
+        queue: str,
+        max_attempts: int,
+        traceparent: str | None = None,
+        key_id: UUID | None = None,
+        owner: UUID | None = None,
     ) -> NewJob:
         """Make a queued job. It is durable when this returns; its message is the caller's to publish.
 
+        Args:
+            spec: what to do.
+            upload_id: its input.
+            queue: where it waits.
+            max_attempts: how often it is tried.
+            traceparent: of the request that makes it.
+            key_id: whose it will be; None: made without a key.
+            owner: whose upload it must be; None: anybody's.
+
         Raises:
-            UploadMissing: there is no such upload, or its bytes are no longer kept.
+            UploadMissing: there is no such upload that the owner has, or its bytes are no longer kept.
         """
         given = {
             "given_id": uuid_utils.compat.uuid7(),
@@ -62,6 +81,8 @@ class Jobs:
             "given_batch": None,
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
+            "given_key": key_id,
+            "given_owner": owner,
         }
         try:
             made = await self._statements.creation.apply(given)
@@ -197,16 +218,16 @@ class Jobs:
         row = await self._statements.loss.apply(given)
         return None if row is None else Requeue(_event(row), row.queue, row.traceparent)
 
-    async def cancel(self, job_id: UUID) -> JobEvent | None:
+    async def cancel(self, job_id: UUID, *, owner: UUID | None = None) -> JobEvent | None:
         """Queued -> canceled; a running job is marked, and its worker stops.
 
-        None when the job had ended, or is not there.
+        None when the job had ended, or is not there, or is not the owner's.
         """
         waiting = jobs.c.status.in_([JobStatus.QUEUED, JobStatus.FETCHING])
         now = self._database.now()
         canceled = (
             update(jobs)
-            .where(jobs.c.id == job_id, jobs.c.status.not_in(TERMINAL_STATUSES))
+            .where(jobs.c.id == job_id, owns_job(owner), jobs.c.status.not_in(TERMINAL_STATUSES))
             .values(
                 cancel_requested=True,
                 version=case((waiting, jobs.c.version + 1), else_=jobs.c.version),
@@ -220,17 +241,18 @@ class Jobs:
             row = (await connection.execute(canceled)).one_or_none()
         return None if row is None else _event(row)
 
-    async def reopen(self, job_id: UUID) -> Requeue | None:
+    async def reopen(self, job_id: UUID, *, owner: UUID | None = None) -> Requeue | None:
         """Failed or canceled -> queued, as the user wants: with all its attempts again, the earlier ones on record.
 
-        None when the job is neither, or is not there, or its input is no longer kept.
+        None when the job is neither, or is not there, or is not the owner's, or its input is no longer kept.
         """
-        return next(iter(await self.reopen_all([job_id])), None)
+        return next(iter(await self.reopen_all([job_id], owner=owner)), None)
 
-    async def reopen_all(self, job_ids: Sequence[UUID]) -> Sequence[Requeue]:
+    async def reopen_all(self, job_ids: Sequence[UUID], *, owner: UUID | None = None) -> Sequence[Requeue]:
         """The same for each of the jobs that can be reopened."""
         its_input = select(uploads.c.id).where(uploads.c.id == jobs.c.upload_id, is_kept).exists()
-        may_reopen = jobs.c.id.in_(job_ids) & jobs.c.status.in_([JobStatus.FAILED, JobStatus.CANCELED]) & its_input
+        has_failed = jobs.c.status.in_([JobStatus.FAILED, JobStatus.CANCELED])
+        may_reopen = jobs.c.id.in_(job_ids) & owns_job(owner) & has_failed & its_input
         ended = select(jobs.c.status, jobs.c.queue, jobs.c.finished_at).where(may_reopen).with_for_update()
         reopened = (
             update(jobs)

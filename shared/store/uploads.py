@@ -9,6 +9,7 @@ from sqlalchemy import insert, select
 from shared.schema.jobs import Upload
 from shared.store.database import Database
 from shared.store.dialect import lock_digest
+from shared.store.ownership import owns_upload
 from shared.store.tables import is_kept, uploads
 
 
@@ -18,8 +19,8 @@ class Uploads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, *, sha256: str, size_bytes: int, filename: str | None) -> Upload:
-        """Record bytes that are in the blob store, or about to be there.
+    async def add(self, *, sha256: str, size_bytes: int, filename: str | None, key_id: UUID | None = None) -> Upload:
+        """Record bytes that are in the blob store, or about to be there, as this key's.
 
         From now on they are not deleted; until now they may have been (shared/store/retention.py).
         """
@@ -29,21 +30,23 @@ class Uploads:
             "size_bytes": size_bytes,
             "filename": filename,
             "created_at": self._database.now(),
+            "key_id": key_id,
         }
         async with self._database.write() as connection:
             await lock_digest(connection, sha256, shared=True)
             added = await connection.execute(insert(uploads).values(row).returning(*uploads.c))
             return Upload.model_validate(added.mappings().one())
 
-    async def get(self, upload_id: UUID) -> Upload | None:
-        """The upload of this id."""
+    async def get(self, upload_id: UUID, *, owner: UUID | None = None) -> Upload | None:
+        """The upload of this id, if the owner has it; anybody's, where there is no owner to ask for."""
         async with self._database.read() as connection:
-            found = await connection.execute(select(*uploads.c).where(uploads.c.id == upload_id))
+            found = await connection.execute(select(*uploads.c).where(uploads.c.id == upload_id, owns_upload(owner)))
             row = found.mappings().one_or_none()
         return None if row is None else Upload.model_validate(row)
 
-    async def kept(self, upload_ids: Collection[UUID]) -> set[UUID]:
-        """Those of the uploads that jobs may begin on."""
+    async def kept(self, upload_ids: Collection[UUID], *, owner: UUID | None = None) -> set[UUID]:
+        """Those of the uploads that the owner's jobs may begin on."""
+        query = select(uploads.c.id).where(uploads.c.id.in_(upload_ids), is_kept, owns_upload(owner))
         async with self._database.read() as connection:
-            found = await connection.execute(select(uploads.c.id).where(uploads.c.id.in_(upload_ids), is_kept))
+            found = await connection.execute(query)
             return set(found.scalars())

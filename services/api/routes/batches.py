@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from services.api import problems
+from services.api.access import Caller, Reader, Submitter
 from services.api.batch_bodies import NDJSON, BatchBody, BatchRequest, PlacedJob, read_batch, read_batch_lines
 from services.api.bodies import JSON, media_type
 from services.api.cursors import Cursor, cursor, position
@@ -44,13 +45,15 @@ _LOCATION = {
     responses=answers(408, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
     openapi_extra=_BODY,
 )
-async def create_batch(request: Request, response: Response, resources: InjectedResources) -> BatchView:
+async def create_batch(
+    request: Request, response: Response, caller: Submitter, resources: InjectedResources
+) -> BatchView:
     """Submit up to 10,000 jobs: as JSON, or one a line as NDJSON, which is read while it comes.
 
     All of them are accepted, or none: what is wrong is told for each job, up to 50 values. In NDJSON the first line
     may be `{"batch": {...}}`, with the name and the defaults.
     """
-    resources.admission.check()
+    await resources.admission.admit(caller)
     kind = media_type(request)
     if kind == JSON:
         body = await read_batch(request, resources.settings)
@@ -58,66 +61,70 @@ async def create_batch(request: Request, response: Response, resources: Injected
         body = await read_batch_lines(request, resources.settings)
     else:
         raise problems.unsupported_media_type(JSON, NDJSON)
-    view = await _create(resources, body)
+    view = await _create(caller, resources, body)
     response.headers["Location"] = f"{router.prefix}/{view.id}"
     return view
 
 
 @router.get("", responses=answers(422, 500, 503))
 async def list_batches(
+    caller: Reader,
     resources: InjectedResources,
     cursor_: Annotated[Cursor, Query(alias="cursor")] = None,
     limit: Annotated[int, Query(description="Batches a page.", ge=1, le=200)] = 50,
 ) -> BatchPage:
     """List batches, the newest first."""
-    found = await resources.batches.page(before=position(cursor_), limit=limit + 1)
+    found = await resources.batches.page(before=position(cursor_), limit=limit + 1, owner=caller.owner)
     shown = found[:limit]
     return BatchPage(batches=tuple(shown), next_cursor=cursor(shown[-1].id) if len(found) > limit else None)
 
 
 @router.get("/{batch_id}", responses=answers(404, 422, 500, 503))
-async def get_batch(batch_id: UUID, resources: InjectedResources) -> BatchView:
+async def get_batch(batch_id: UUID, caller: Reader, resources: InjectedResources) -> BatchView:
     """Show a batch: how many of its jobs are where, and how much of the work is done."""
-    return await _found(resources, batch_id)
+    return await _found(resources, caller, batch_id)
 
 
 @router.get("/{batch_id}/jobs", responses=answers(404, 422, 500, 503))
 async def list_batch_jobs(
+    *,
     batch_id: UUID,
+    caller: Reader,
     resources: InjectedResources,
     status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
     cursor_: Annotated[Cursor, Query(alias="cursor")] = None,
     limit: Annotated[int, Query(description="Jobs a page.", ge=1, le=200)] = 50,
 ) -> JobPage:
     """List the jobs of a batch, in the order in which they were submitted."""
-    await _found(resources, batch_id)
+    await _found(resources, caller, batch_id)
     found = await resources.batches.jobs(batch_id, status=status, after=position(cursor_), limit=limit + 1)
     shown = found[:limit]
     return JobPage(jobs=tuple(shown), next_cursor=cursor(shown[-1].id) if len(found) > limit else None)
 
 
 @router.post("/{batch_id}/cancel", status_code=202, responses=answers(404, 409, 422, 500, 503))
-async def cancel_batch(batch_id: UUID, resources: InjectedResources) -> BatchView:
+async def cancel_batch(batch_id: UUID, caller: Submitter, resources: InjectedResources) -> BatchView:
     """Cancel what has not ended of a batch. Jobs that wait are canceled at once; workers stop within seconds."""
-    batch = await _found(resources, batch_id)
+    batch = await _found(resources, caller, batch_id)
     if batch.has_ended:
         raise ProblemError(
             409, "batch-ended", "The batch has ended", "All jobs of the batch have ended; there is nothing to cancel."
         )
     # Whoever follows hears of it from the store: to publish thousands of events would take longer.
     await resources.batch_changes.cancel(batch_id)
-    return await _found(resources, batch_id)
+    return await _found(resources, caller, batch_id)
 
 
-async def _found(resources: Resources, batch_id: UUID) -> BatchView:
-    batch = await resources.batches.get(batch_id)
+async def _found(resources: Resources, caller: Caller, batch_id: UUID) -> BatchView:
+    batch = await resources.batches.get(batch_id, owner=caller.owner)
     if batch is None:
         raise problems.batch_not_found(batch_id)
     return batch
 
 
-async def _create(resources: Resources, body: BatchBody) -> BatchView:
-    await _require_uploads(resources, body)
+async def _create(caller: Caller, resources: Resources, body: BatchBody) -> BatchView:
+    await resources.admission.admit(caller, jobs=len(body.jobs))
+    await _require_uploads(caller, resources, body)
     specs: dict[str, JobSpec] = {}
     orders = [JobOrder(_shared(specs, placed), placed.job.input.id) for placed in body.jobs]
     traceparent = current_traceparent()
@@ -127,10 +134,12 @@ async def _create(resources: Resources, body: BatchBody) -> BatchView:
             name=body.header.name,
             max_attempts=resources.settings.max_attempts,
             traceparent=traceparent,
+            key_id=caller.key_id,
+            owner=caller.owner,
         )
     except UploadMissing:
         # One that was there a moment ago: this time it is found which.
-        await _require_uploads(resources, body)
+        await _require_uploads(caller, resources, body)
         raise
     resources.dispatcher.dispatch_all([JobMessage(job.job_id, job.queue, job.traceparent) for job in new.jobs])
     progress = BatchProgress.of({JobStatus.QUEUED: len(orders)}, 0.0)
@@ -144,12 +153,12 @@ async def _create(resources: Resources, body: BatchBody) -> BatchView:
     )
 
 
-async def _require_uploads(resources: Resources, body: BatchBody) -> None:
+async def _require_uploads(caller: Caller, resources: Resources, body: BatchBody) -> None:
     """See that every input is there; each that is not is named."""
     asked = list({placed.job.input.id for placed in body.jobs})
     kept: set[UUID] = set()
     for start in range(0, len(asked), _UPLOADS_A_QUERY):
-        kept |= await resources.uploads.kept(asked[start : start + _UPLOADS_A_QUERY])
+        kept |= await resources.uploads.kept(asked[start : start + _UPLOADS_A_QUERY], owner=caller.owner)
     for place, job in body.jobs:
         if job.input.id not in kept:
             detail = f"There is no upload {job.input.id}, or it is no longer stored; send it to /api/uploads first."

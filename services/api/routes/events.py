@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 from sse_starlette import ServerSentEvent
 
 from services.api import problems
+from services.api.access import Reader
 from services.api.documentation import answers
 from services.api.event_source import LastEventId, event_source, stream_of
 from services.api.group_watch import Group, Position
@@ -46,9 +47,11 @@ _NOTHING_MORE = {"description": "It has ended, and Last-Event-ID is its last eve
     response_class=Response,
     responses=answers(404, 422, 500, 503, s200=_OF_JOB, s204=_NOTHING_MORE),
 )
-async def follow_job(job_id: UUID, resources: InjectedResources, last_event_id: LastEventId = None) -> Response:
+async def follow_job(
+    job_id: UUID, caller: Reader, resources: InjectedResources, last_event_id: LastEventId = None
+) -> Response:
     """Follow a job by server-sent events, until it has ended."""
-    present = await resources.views.event(job_id)
+    present = await resources.views.event(job_id, owner=caller.owner)
     if present is None:
         raise problems.job_not_found(job_id)
     after = Place.parse(last_event_id)
@@ -68,9 +71,11 @@ async def follow_job(job_id: UUID, resources: InjectedResources, last_event_id: 
     response_class=Response,
     responses=answers(404, 422, 500, 503, s200=_OF_BATCH, s204=_NOTHING_MORE),
 )
-async def follow_batch(batch_id: UUID, resources: InjectedResources, last_event_id: LastEventId = None) -> Response:
+async def follow_batch(
+    batch_id: UUID, caller: Reader, resources: InjectedResources, last_event_id: LastEventId = None
+) -> Response:
     """Follow the jobs of a batch by one stream of server-sent events, until all of them have ended."""
-    batch = await resources.batches.get(batch_id)
+    batch = await resources.batches.get(batch_id, owner=caller.owner)
     if batch is None:
         raise problems.batch_not_found(batch_id)
     after = Position.parse(last_event_id)
@@ -80,9 +85,9 @@ async def follow_batch(batch_id: UUID, resources: InjectedResources, last_event_
 
 
 @router.get("/events", response_class=Response, responses=answers(422, 500, 503, s200=_OF_ALL))
-async def follow_all(resources: InjectedResources, last_event_id: LastEventId = None) -> Response:
+async def follow_all(caller: Reader, resources: InjectedResources, last_event_id: LastEventId = None) -> Response:
     """Follow all jobs of this key by one stream of server-sent events, without an end."""
-    return _group(resources, Group(), Position.parse(last_event_id))
+    return _group(resources, Group(owner=caller.owner), Position.parse(last_event_id))
 
 
 def _group(resources: Resources, group: Group, after: Position | None) -> Response:

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 
 from services.api import problems
+from services.api.access import Caller, Reader, Submitter
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
 from services.api.cursors import Cursor, cursor, position
 from services.api.documentation import answers, form_body, reference
@@ -38,18 +39,18 @@ _LOCATION = {
     responses=answers(400, 408, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
     openapi_extra=_BODY,
 )
-async def create_job(request: Request, response: Response, resources: InjectedResources) -> JobView:
+async def create_job(request: Request, response: Response, caller: Submitter, resources: InjectedResources) -> JobView:
     """Submit a job: a form with the file and the spec, or JSON that names an earlier upload.
 
     The answer comes when the job is durable, and does not wait for a worker. An upload that does not exist is a wrong
     value of the request (422, pointer `#/input/id`), not a wrong address.
     """
-    resources.admission.check()
+    await resources.admission.admit(caller)
     kind = media_type(request)
     if kind == FORM:
-        view = await _create_from_form(request, resources)
+        view = await _create_from_form(request, caller, resources)
     elif kind == JSON:
-        view = await _create_from_json(request, resources)
+        view = await _create_from_json(request, caller, resources)
     else:
         raise problems.unsupported_media_type(FORM, JSON)
     response.headers["Location"] = f"{router.prefix}/{view.id}"
@@ -58,6 +59,7 @@ async def create_job(request: Request, response: Response, resources: InjectedRe
 
 @router.get("", responses=answers(422, 500, 503))
 async def list_jobs(
+    caller: Reader,
     resources: InjectedResources,
     status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
     cursor_: Annotated[Cursor, Query(alias="cursor")] = None,
@@ -65,25 +67,27 @@ async def list_jobs(
 ) -> JobPage:
     """List jobs, the newest first. Jobs that are made meanwhile do not move the pages."""
     # One more than is shown says whether there is a next page.
-    found = await resources.views.page(status=status, before=position(cursor_), limit=limit + 1)
+    found = await resources.views.page(status=status, before=position(cursor_), limit=limit + 1, owner=caller.owner)
     shown = found[:limit]
     return JobPage(jobs=tuple(shown), next_cursor=cursor(shown[-1].id) if len(found) > limit else None)
 
 
 @router.get("/{job_id}", responses=answers(404, 422, 500, 503))
-async def get_job(job_id: UUID, resources: InjectedResources) -> JobView:
+async def get_job(job_id: UUID, caller: Reader, resources: InjectedResources) -> JobView:
     """Show a job: its status, progress and attempts; once it has ended, its results and artifacts."""
-    view = await resources.views.get(job_id)
+    view = await resources.views.get(job_id, owner=caller.owner)
     if view is None:
         raise problems.job_not_found(job_id)
     return view
 
 
 @router.post("/{job_id}/cancel", status_code=202, responses=answers(404, 409, 422, 500, 503))
-async def cancel_job(job_id: UUID, resources: InjectedResources, afterwards: BackgroundTasks) -> JobView:
+async def cancel_job(
+    job_id: UUID, caller: Submitter, resources: InjectedResources, afterwards: BackgroundTasks
+) -> JobView:
     """Cancel a job. One that waits is canceled at once; a worker stops within seconds, watch `status` for it."""
-    event = await resources.jobs.cancel(job_id)
-    view = await resources.views.get(job_id)
+    event = await resources.jobs.cancel(job_id, owner=caller.owner)
+    view = await resources.views.get(job_id, owner=caller.owner)
     if view is None:
         raise problems.job_not_found(job_id)
     if event is None:
@@ -99,17 +103,19 @@ async def cancel_job(job_id: UUID, resources: InjectedResources, afterwards: Bac
 
 
 @router.post("/{job_id}/retry", status_code=202, responses=answers(404, 409, 422, 429, 500, 503, 507))
-async def retry_job(job_id: UUID, resources: InjectedResources, afterwards: BackgroundTasks) -> JobView:
+async def retry_job(
+    job_id: UUID, caller: Submitter, resources: InjectedResources, afterwards: BackgroundTasks
+) -> JobView:
     """Have a job that failed or was canceled done again, with all its attempts. The earlier ones stay on the record."""
-    resources.admission.check()
-    view = await resources.views.get(job_id)
+    await resources.admission.admit(caller)
+    view = await resources.views.get(job_id, owner=caller.owner)
     if view is None:
         raise problems.job_not_found(job_id)
     if view.status not in _RETRYABLE:
         raise _not_retryable(view)
     await resources.ingest.require_input(view.input)
-    requeue = await resources.jobs.reopen(job_id)
-    view = await resources.views.get(job_id)
+    requeue = await resources.jobs.reopen(job_id, owner=caller.owner)
+    view = await resources.views.get(job_id, owner=caller.owner)
     if view is None:
         raise problems.job_not_found(job_id)
     if requeue is None:
@@ -125,30 +131,36 @@ def _not_retryable(view: JobView) -> ProblemError:
     return ProblemError(409, "not-retryable", "Not to be retried", detail)
 
 
-async def _create_from_form(request: Request, resources: Resources) -> JobView:
+async def _create_from_form(request: Request, caller: Caller, resources: Resources) -> JobView:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
         spec = validated(JobSpec, form.spec or b"", within=[SPEC_PART])
-        upload = await resources.ingest.accept(form.file, form.filename)
-    return await _create(resources, spec, upload.id)
+        upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
+    return await _create(caller, resources, spec, upload.id)
 
 
-async def _create_from_json(request: Request, resources: Resources) -> JobView:
+async def _create_from_json(request: Request, caller: Caller, resources: Resources) -> JobView:
     job = await read_json(request, JobRequest, resources.settings)
     spec = JobSpec.model_construct(operations=job.operations, priority=job.priority)
     try:
-        return await _create(resources, spec, job.input.id)
+        return await _create(caller, resources, spec, job.input.id)
     except UploadMissing:
         detail = f"There is no upload {job.input.id}, or it is no longer stored; send the file to /api/uploads first."
         raise problems.invalid([FieldError.at("body", ["input", "id"], detail)]) from None
 
 
-async def _create(resources: Resources, spec: JobSpec, upload_id: UUID) -> JobView:
+async def _create(caller: Caller, resources: Resources, spec: JobSpec, upload_id: UUID) -> JobView:
     queue = str(spec.priority)
     max_attempts = resources.settings.max_attempts
     # The trace of this request, where there is one, goes on in the worker.
     traceparent = current_traceparent()
     new = await resources.jobs.create(
-        spec, upload_id=upload_id, queue=queue, max_attempts=max_attempts, traceparent=traceparent
+        spec,
+        upload_id=upload_id,
+        queue=queue,
+        max_attempts=max_attempts,
+        traceparent=traceparent,
+        key_id=caller.key_id,
+        owner=caller.owner,
     )
     resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))
     return _first_view(new, spec, max_attempts)

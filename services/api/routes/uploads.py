@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from services.api import problems
+from services.api.access import Submitter
 from services.api.bodies import FORM, media_type, received_form
 from services.api.documentation import answers, form_body
 from services.api.resources import InjectedResources
@@ -16,13 +17,13 @@ _BODY: dict[str, Any] = {"requestBody": {"required": True, "content": form_body(
 
 
 @router.post("", status_code=201, responses=answers(400, 408, 413, 415, 422, 429, 500, 503, 507), openapi_extra=_BODY)
-async def create_upload(request: Request, resources: InjectedResources) -> Upload:
+async def create_upload(request: Request, caller: Submitter, resources: InjectedResources) -> Upload:
     """Store a file for one or many jobs.
 
     Equal bytes are stored once. An empty file is taken; a job on it fails and says why.
     """
-    resources.admission.check()
+    await resources.admission.admit(caller)
     if media_type(request) != FORM:
         raise problems.unsupported_media_type(FORM)
     async with received_form(request, resources.ingest, resources.settings, with_spec=False) as form:
-        return await resources.ingest.accept(form.file, form.filename)
+        return await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)

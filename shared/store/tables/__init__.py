@@ -19,11 +19,13 @@ from shared.store.tables.jobs import (
     jobs,
     uploads,
 )
+from shared.store.tables.keys import api_keys
 from shared.store.tables.totals import finished_totals, finished_watermark, tallies
 
 __all__ = [
     "Json",
     "UtcDateTime",
+    "api_keys",
     "artifacts",
     "attempts",
     "audit",

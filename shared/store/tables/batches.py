@@ -1,6 +1,6 @@
 """Batches: jobs that were submitted together."""
 
-from sqlalchemy import Boolean, Column, Integer, Table, Text, Uuid
+from sqlalchemy import Boolean, Column, ForeignKey, Integer, Table, Text, Uuid
 
 from shared.store.tables.columns import UtcDateTime, metadata, partial_index
 
@@ -16,7 +16,11 @@ batches = Table(
     Column("created_at", UtcDateTime, nullable=False),
     # When the reconciler first saw that none of its jobs goes on: what its webhook is told by.
     Column("ended_at", UtcDateTime),
+    # Whose it is; NULL: it was made without a key.
+    Column("key_id", ForeignKey("api_keys.id")),
 )
 has_not_ended = batches.c.ended_at.is_(None)
 
+# Those of a key, the newest last.
+partial_index("ix_batches_key", batches.c.key_id, batches.c.id, where=batches.c.key_id.is_not(None))
 partial_index("ix_batches_open", batches.c.id, where=has_not_ended)

@@ -33,6 +33,8 @@ uploads = Table(
     # From then on no job may begin on it; some time later its bytes are removed (shared/store/retention.py).
     Column("expired_at", UtcDateTime),
     Column("removed_at", UtcDateTime),
+    # Who sent it; NULL: somebody on this machine, without a key.
+    Column("key_id", ForeignKey("api_keys.id")),
 )
 
 jobs = Table(
@@ -73,6 +75,8 @@ jobs = Table(
     Column("finished_at", UtcDateTime),
     # The files that it made have been kept long enough, and are gone.
     Column("artifacts_removed_at", UtcDateTime),
+    # Whose it is; NULL: it was made without a key.
+    Column("key_id", ForeignKey("api_keys.id")),
     one_of("status", JobStatus),
     one_of("priority", Priority),
     CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="lease"),
@@ -92,6 +96,7 @@ is_of_a_batch = jobs.c.batch_id.is_not(None)
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
 is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)
+has_key = jobs.c.key_id.is_not(None)
 
 
 Index("ix_jobs_status_id", jobs.c.status, jobs.c.id)
@@ -114,6 +119,15 @@ partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finis
 # For the operator: the latest failures, and those of a kind.
 partial_index("ix_jobs_failed", jobs.c.finished_at, jobs.c.id, where=is_failed)
 partial_index("ix_jobs_failed_code", jobs.c.error_code, jobs.c.id, where=is_failed)
+# What one key has; nothing is written for jobs and uploads without one.
+partial_index("ix_jobs_key", jobs.c.key_id, jobs.c.id, where=has_key)
+partial_index("ix_jobs_key_unfinished", jobs.c.key_id, jobs.c.status, where=has_key & jobs.c.finished_at.is_(None))
+partial_index(
+    "ix_uploads_key",
+    uploads.c.key_id,
+    uploads.c.size_bytes,
+    where=uploads.c.key_id.is_not(None) & uploads.c.removed_at.is_(None),
+)
 partial_index("ix_uploads_kept", uploads.c.created_at, uploads.c.id, where=is_kept)
 partial_index("ix_uploads_expired", uploads.c.expired_at, where=is_expired)
 

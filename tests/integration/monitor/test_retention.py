@@ -53,7 +53,7 @@ class Warehouse:
 
         incoming = await self.ingest.receive(body())
         try:
-            return await self.ingest.accept(incoming, "a.wav")
+            return await self.ingest.accept(incoming, "a.wav", key_id=None)
         finally:
             await self.ingest.discard(incoming)
 

@@ -13,6 +13,27 @@ depends_on = None
 def upgrade() -> None:
     """Apply."""
     op.create_table(
+        "api_keys",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("prefix", sa.Text(), nullable=False),
+        sa.Column("secret_sha256", sa.Text(), nullable=False),
+        sa.Column("previous_sha256", sa.Text(), nullable=True),
+        sa.Column("previous_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("scopes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("revoked_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("requests_per_second", sa.Float(), nullable=True),
+        sa.Column("burst", sa.Integer(), nullable=True),
+        sa.Column("max_queued_jobs", sa.Integer(), nullable=True),
+        sa.Column("max_running_jobs", sa.Integer(), nullable=True),
+        sa.Column("max_stored_bytes", sa.BigInteger(), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_api_keys")),
+        sa.UniqueConstraint("previous_sha256", name=op.f("uq_api_keys_previous_sha256")),
+        sa.UniqueConstraint("secret_sha256", name=op.f("uq_api_keys_secret_sha256")),
+    )
+    op.create_table(
         "audit",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
@@ -23,25 +44,6 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_audit")),
     )
-    op.create_table(
-        "batches",
-        sa.Column("id", sa.Uuid(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=True),
-        sa.Column("jobs", sa.Integer(), nullable=False),
-        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
-        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
-    )
-    with op.batch_alter_table("batches", schema=None) as batch_op:
-        batch_op.create_index(
-            "ix_batches_open",
-            ["id"],
-            unique=False,
-            postgresql_where=sa.text("ended_at IS NULL"),
-            sqlite_where=sa.text("ended_at IS NULL"),
-        )
-
     op.create_table(
         "finished_totals",
         sa.Column("status", sa.Text(), nullable=False),
@@ -78,6 +80,49 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", "label", name=op.f("pk_tallies")),
     )
     op.create_table(
+        "workers",
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("queues", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("concurrency", sa.Integer(), nullable=False),
+        sa.Column("processes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("busy", sa.Integer(), nullable=False),
+        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("draining_since", sa.DateTime(timezone=True), nullable=True),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_workers")),
+    )
+    with op.batch_alter_table("workers", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_workers_seen_at"), ["seen_at"], unique=False)
+
+    op.create_table(
+        "batches",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("jobs", sa.Integer(), nullable=False),
+        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("key_id", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_batches_key_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
+    )
+    with op.batch_alter_table("batches", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_batches_key",
+            ["key_id", "id"],
+            unique=False,
+            postgresql_where=sa.text("key_id IS NOT NULL"),
+            sqlite_where=sa.text("key_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_batches_open",
+            ["id"],
+            unique=False,
+            postgresql_where=sa.text("ended_at IS NULL"),
+            sqlite_where=sa.text("ended_at IS NULL"),
+        )
+
+    op.create_table(
         "uploads",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("sha256", sa.Text(), nullable=False),
@@ -86,6 +131,8 @@ def upgrade() -> None:
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expired_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("key_id", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_uploads_key_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_uploads")),
     )
     with op.batch_alter_table("uploads", schema=None) as batch_op:
@@ -103,22 +150,14 @@ def upgrade() -> None:
             postgresql_where=sa.text("expired_at IS NULL"),
             sqlite_where=sa.text("expired_at IS NULL"),
         )
+        batch_op.create_index(
+            "ix_uploads_key",
+            ["key_id", "size_bytes"],
+            unique=False,
+            postgresql_where=sa.text("key_id IS NOT NULL AND removed_at IS NULL"),
+            sqlite_where=sa.text("key_id IS NOT NULL AND removed_at IS NULL"),
+        )
         batch_op.create_index(batch_op.f("ix_uploads_sha256"), ["sha256"], unique=False)
-
-    op.create_table(
-        "workers",
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("queues", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-        sa.Column("concurrency", sa.Integer(), nullable=False),
-        sa.Column("processes", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-        sa.Column("busy", sa.Integer(), nullable=False),
-        sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("seen_at", sa.DateTime(timezone=True), nullable=False),
-        sa.Column("draining_since", sa.DateTime(timezone=True), nullable=True),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_workers")),
-    )
-    with op.batch_alter_table("workers", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_workers_seen_at"), ["seen_at"], unique=False)
 
     op.create_table(
         "jobs",
@@ -150,6 +189,7 @@ def upgrade() -> None:
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("artifacts_removed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("key_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name=op.f("ck_jobs_error")),
         sa.CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name=op.f("ck_jobs_lease")),
         sa.CheckConstraint("priority IN ('high', 'default', 'low')", name=op.f("ck_jobs_priority")),
@@ -158,6 +198,7 @@ def upgrade() -> None:
             name=op.f("ck_jobs_status"),
         ),
         sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name=op.f("fk_jobs_batch_id")),
+        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_jobs_key_id")),
         sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], name=op.f("fk_jobs_upload_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
@@ -196,6 +237,20 @@ def upgrade() -> None:
             unique=False,
             postgresql_where=sa.text("finished_at IS NOT NULL"),
             sqlite_where=sa.text("finished_at IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_jobs_key",
+            ["key_id", "id"],
+            unique=False,
+            postgresql_where=sa.text("key_id IS NOT NULL"),
+            sqlite_where=sa.text("key_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_jobs_key_unfinished",
+            ["key_id", "status"],
+            unique=False,
+            postgresql_where=sa.text("key_id IS NOT NULL AND finished_at IS NULL"),
+            sqlite_where=sa.text("key_id IS NOT NULL AND finished_at IS NULL"),
         )
         batch_op.create_index(
             "ix_jobs_lease",
@@ -272,6 +327,14 @@ def downgrade() -> None:
             "ix_jobs_lease", postgresql_where=sa.text("status = 'running'"), sqlite_where=sa.text("status = 'running'")
         )
         batch_op.drop_index(
+            "ix_jobs_key_unfinished",
+            postgresql_where=sa.text("key_id IS NOT NULL AND finished_at IS NULL"),
+            sqlite_where=sa.text("key_id IS NOT NULL AND finished_at IS NULL"),
+        )
+        batch_op.drop_index(
+            "ix_jobs_key", postgresql_where=sa.text("key_id IS NOT NULL"), sqlite_where=sa.text("key_id IS NOT NULL")
+        )
+        batch_op.drop_index(
             "ix_jobs_finished",
             postgresql_where=sa.text("finished_at IS NOT NULL"),
             sqlite_where=sa.text("finished_at IS NOT NULL"),
@@ -296,12 +359,13 @@ def downgrade() -> None:
         )
 
     op.drop_table("jobs")
-    with op.batch_alter_table("workers", schema=None) as batch_op:
-        batch_op.drop_index(batch_op.f("ix_workers_seen_at"))
-
-    op.drop_table("workers")
     with op.batch_alter_table("uploads", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_uploads_sha256"))
+        batch_op.drop_index(
+            "ix_uploads_key",
+            postgresql_where=sa.text("key_id IS NOT NULL AND removed_at IS NULL"),
+            sqlite_where=sa.text("key_id IS NOT NULL AND removed_at IS NULL"),
+        )
         batch_op.drop_index(
             "ix_uploads_kept",
             postgresql_where=sa.text("expired_at IS NULL"),
@@ -314,15 +378,23 @@ def downgrade() -> None:
         )
 
     op.drop_table("uploads")
+    with op.batch_alter_table("batches", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_batches_open", postgresql_where=sa.text("ended_at IS NULL"), sqlite_where=sa.text("ended_at IS NULL")
+        )
+        batch_op.drop_index(
+            "ix_batches_key", postgresql_where=sa.text("key_id IS NOT NULL"), sqlite_where=sa.text("key_id IS NOT NULL")
+        )
+
+    op.drop_table("batches")
+    with op.batch_alter_table("workers", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_workers_seen_at"))
+
+    op.drop_table("workers")
     op.drop_table("tallies")
     op.drop_table("queue_pauses")
     op.drop_table("leaderships")
     op.drop_table("finished_watermark")
     op.drop_table("finished_totals")
-    with op.batch_alter_table("batches", schema=None) as batch_op:
-        batch_op.drop_index(
-            "ix_batches_open", postgresql_where=sa.text("ended_at IS NULL"), sqlite_where=sa.text("ended_at IS NULL")
-        )
-
-    op.drop_table("batches")
     op.drop_table("audit")
+    op.drop_table("api_keys")
