@@ -58,8 +58,11 @@ class BatchRequest(BatchHeader):
         },
     )
 
-    jobs: tuple[dict[str, Any], ...] = Field(
-        min_length=1, max_length=MAX_BATCH_JOBS, description="Each as the body of POST /api/jobs."
+    jobs: tuple[Any, ...] = Field(
+        min_length=1,
+        max_length=MAX_BATCH_JOBS,
+        description="Each as the body of POST /api/jobs.",
+        json_schema_extra={"items": {"type": "object"}},
     )
 
 

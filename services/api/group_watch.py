@@ -102,7 +102,9 @@ class GroupWatch:
         # What was told of each job last; the longest untouched first.
         self._told: OrderedDict[UUID, Place] = OrderedDict()
         self._progress: dict[UUID, BatchProgress] = {}
-        self._settled = _EPOCH
+        # All that ended before it has been told; until when, and when last, the store was looked at.
+        self._settled = self._seen_until = _EPOCH
+        self._swept_at = float("-inf")
         self._tasks: tuple[asyncio.Task[None], ...] = ()
 
     async def __aenter__(self) -> Self:
@@ -115,28 +117,39 @@ class GroupWatch:
     async def __aexit__(self, *_: object) -> None:
         await cancel(*self._tasks)
 
-    async def follow(self, group: Group, *, after: Position | None, until: anyio.Event) -> AsyncIterator[News]:
-        """What has changed since a position, then each change; that of a batch ends when all of its jobs have.
+    async def beginning(self, after: Position | None) -> Position:
+        """Where a stream begins that is to be opened: where its client was, or now.
+
+        Raises:
+            DATABASE_ERRORS (shared.store.errors): the store cannot be read.
+        """
+        now = await self._changes.now()
+        if not self._followers:
+            # What has happened lately is nobody's news any more.
+            await self._learn(now - _SETTLED)
+            self._settled, self._seen_until = now - _SETTLED, now
+            self._swept_at = time.monotonic()
+        return after or Position(now)
+
+    async def follow(self, group: Group, *, begin: Position, until: anyio.Event) -> AsyncIterator[News]:
+        """Where the jobs stand that run, or have changed since the beginning; then each change.
+
+        That of a batch ends when all of its jobs have.
 
         Args:
             group: whom to follow.
-            after: where the client was; None to hear of what happens from now on.
+            begin: from `beginning`, a moment ago.
             until: set by the caller to end it.
 
         Raises:
             DATABASE_ERRORS (shared.store.errors): the store could not be read at the start.
         """
-        settled = await self._changes.now() - _SETTLED
-        if not self._followers:
-            self._settled = settled
-        position = after or Position(settled)
         with self._registered(group, until) as mailbox:
-            if after is not None:
-                async for news in self._missed(group, mailbox, position):
-                    yield news
+            async for news in self._missed(group, mailbox, begin):
+                yield news
             if group.batch_id is not None:
-                mailbox.put(group.batch_id, await self._state_of_batch(group.batch_id, position))
-            async for news in self._arriving(group, mailbox, position):
+                mailbox.put(group.batch_id, await self._state_of_batch(group.batch_id, begin))
+            async for news in self._arriving(group, mailbox, begin):
                 yield news
 
     async def _arriving(self, group: Group, mailbox: Mailbox[News], position: Position) -> AsyncIterator[News]:
@@ -231,32 +244,27 @@ class GroupWatch:
                     self._tell(event)
 
     async def _poll(self) -> None:
-        seen_until, swept_at = _EPOCH, float("-inf")
         while True:
+            await self._is_followed.wait()
             if not self._followers:
-                # What ends meanwhile is nobody's news.
                 self._is_followed.clear()
-                seen_until = _EPOCH
-                await self._is_followed.wait()
+                continue
             began = time.monotonic()
             try:
                 now = await self._changes.now()
-                if seen_until == _EPOCH:
-                    await self._learn(now - _SETTLED)
-                    self._settled, swept_at = now - _SETTLED, began
-                elif began - swept_at >= _SWEEP_SECONDS:
+                if began - self._swept_at >= _SWEEP_SECONDS:
                     await self._look(self._settled)
-                    self._settled, swept_at = now - _SETTLED, began
+                    self._settled, self._swept_at = now - _SETTLED, began
                 else:
-                    await self._look(seen_until - _OVERLAP)
-                seen_until = now
+                    await self._look(self._seen_until - _OVERLAP)
+                self._seen_until = now
                 await self._look_at_batches()
             except DATABASE_ERRORS as error:
                 log.warning("jobs not read for their followers, will be", reason=type(error).__name__)
             await asyncio.sleep(max(_POLL_SECONDS, _REST * (time.monotonic() - began)))
 
     async def _learn(self, since: datetime) -> None:
-        """Take what happened lately for told: those who follow want to know what happens from now on."""
+        """Take what has happened since then for told."""
         async for event in self._changes.since(since):
             place = Place.of(event)
             if place > self._told.get(event.job_id, Place(0, 0)):

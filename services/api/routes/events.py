@@ -34,9 +34,9 @@ _OF_BATCH = stream_of(
     f"id: 1764041234567\r\nevent: progress\r\n{_EVENT}",
 )
 _OF_ALL = stream_of(
-    "Events named `status` and `progress`, the data of each a JobEvent as JSON, from now on; with the `id` of an event "
-    "as Last-Event-ID, first where all jobs stand that have changed since. Some events may come again then, and a "
-    "job's `version` and `progress` say whether one is news.",
+    "Events named `status` and `progress`, the data of each a JobEvent as JSON: first of the jobs that run, then "
+    "whatever changes; with the `id` of an event as Last-Event-ID, first where all jobs stand that have changed since. "
+    "Some events may come again then, and a job's `version` and `progress` say whether one is news.",
     f"id: 1764041234567\r\nevent: progress\r\n{_EVENT}",
 )
 _NOTHING_MORE = {"description": "It has ended, and Last-Event-ID is its last event: do not connect again."}
@@ -81,18 +81,20 @@ async def follow_batch(
     after = Position.parse(last_event_id)
     if batch.has_ended and after is not None and after.is_end:
         return Response(status_code=204)
-    return _group(resources, Group(batch_id=batch_id), after)
+    return await _group(resources, Group(batch_id=batch_id), after)
 
 
 @router.get("/events", response_class=Response, responses=answers(422, 500, 503, s200=_OF_ALL))
 async def follow_all(caller: Reader, resources: InjectedResources, last_event_id: LastEventId = None) -> Response:
     """Follow all jobs of this key by one stream of server-sent events, without an end."""
-    return _group(resources, Group(owner=caller.owner), Position.parse(last_event_id))
+    return await _group(resources, Group(owner=caller.owner), Position.parse(last_event_id))
 
 
-def _group(resources: Resources, group: Group, after: Position | None) -> Response:
+async def _group(resources: Resources, group: Group, after: Position | None) -> Response:
+    begin = await resources.group_watch.beginning(after)
+
     async def events(until: anyio.Event) -> AsyncIterator[ServerSentEvent]:
-        async for news in resources.group_watch.follow(group, after=after, until=until):
+        async for news in resources.group_watch.follow(group, begin=begin, until=until):
             yield ServerSentEvent(news.data, event=news.kind, id=str(news.position))
 
     return event_source(resources, events)
