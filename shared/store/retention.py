@@ -23,7 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.store.database import Database
 from shared.store.dialect import lock_digest
 from shared.store.finished import SETTLED_SECONDS, lock_watermark, take_away
-from shared.store.tables import artifacts, has_finished, is_expired, is_kept, jobs, uploads
+from shared.store.tables import artifacts, batches, has_finished, is_expired, is_kept, jobs, uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,7 @@ class Retention:
     async def forget_jobs(self, *, keep_seconds: float, limit: int) -> ForgottenJobs:
         """Remove jobs that ended so long ago, with their attempts and artifacts; the longest ended first."""
         old = (
-            select(jobs.c.id, jobs.c.upload_id, jobs.c.status, jobs.c.queue, jobs.c.finished_at)
+            select(jobs.c.id, jobs.c.upload_id, jobs.c.batch_id, jobs.c.status, jobs.c.queue, jobs.c.finished_at)
             .where(has_finished, jobs.c.finished_at <= self._database.now(-keep_seconds))
             .order_by(jobs.c.finished_at, jobs.c.id)
             .limit(limit)
@@ -121,6 +121,12 @@ class Retention:
             taken = await _take_artifacts(connection, job_ids)
             await take_away(connection, self._database, watermark, ended)
             await connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
+            await connection.execute(
+                delete(batches).where(
+                    batches.c.id.in_({row.batch_id for row in ended if row.batch_id is not None}),
+                    ~select(jobs.c.id).where(jobs.c.batch_id == batches.c.id).exists(),
+                )
+            )
             # Uploads whose bytes are gone were there for these jobs alone.
             await connection.execute(
                 delete(uploads).where(

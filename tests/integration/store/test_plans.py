@@ -21,19 +21,23 @@ from sqlalchemy import event, text
 
 import shared.store
 from shared.schema.jobs import JobStatus
+from shared.store.archives import Archives
 from shared.store.audit import AuditOutcome, AuditTrail
 from shared.store.backlog import Backlog, OverdueJob
+from shared.store.batch_views import BatchViews
+from shared.store.batches import Batches
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.finished import Finished
 from shared.store.footprint import Footprint
+from shared.store.job_changes import JobChanges
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.leadership import Leadership
 from shared.store.one_statement import Lender, OneStatement
 from shared.store.operations_views import OperationsViews
 from shared.store.queue_pauses import QueuePauses
-from shared.store.records import Claim, Lease
+from shared.store.records import Claim, JobOrder, Lease
 from shared.store.retention import Position, Retention, StoredUpload
 from shared.store.tallies import Tallies
 from shared.store.uploads import Uploads
@@ -42,7 +46,7 @@ from tests.integration.store.conftest import ARTIFACT, RESULTS, SPEC, USAGE
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
-BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads"})
+BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads", "batches"})
 # An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
 POPULATION = (
     """
@@ -71,6 +75,17 @@ POPULATION = (
                       WHEN k % 50 = 4 THEN 'canceled' ELSE 'succeeded' END AS status
           FROM generate_series(1, 100000) k) AS k
     JOIN numbered ON n = 1 + k % 90000
+    """,
+    """
+    INSERT INTO batches (id, jobs, cancel_requested, created_at, ended_at)
+    SELECT gen_random_uuid(), 10, false, created_at, finished_at FROM jobs
+    WHERE substr(id::text, 1, 1) IN ('0', '1')
+    """,
+    """
+    UPDATE jobs SET batch_id = batches.id
+    FROM (SELECT id, row_number() OVER () AS n FROM batches) AS batches
+    JOIN (SELECT id, row_number() OVER () AS n FROM jobs) AS numbered_jobs ON batches.n = numbered_jobs.n / 10
+    WHERE jobs.id = numbered_jobs.id
     """,
     """
     INSERT INTO attempts (job_id, number, worker, started_at, ended_at, outcome)
@@ -103,6 +118,10 @@ class Place:
         self.pauses = QueuePauses(database)
         self.audit = AuditTrail(database)
         self.retention = Retention(database)
+        self.batches = Batches(database)
+        self.batch_views = BatchViews(database)
+        self.changes = JobChanges(database)
+        self.archives = Archives(database)
         self.tallies = Tallies(database)
         self.footprint = Footprint(database)
         self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
@@ -117,6 +136,33 @@ class Place:
     async def new(self) -> UUID:
         created = await self.jobs.create(SPEC, upload_id=self.upload_id, queue="default", max_attempts=4)
         return created.job_id
+
+    async def batch(self) -> UUID:
+        """Of a hundred jobs; the others' have ten."""
+        return (await self.batches.create([JobOrder(SPEC, self.upload_id)] * 100, name=None, max_attempts=4)).batch_id
+
+    async def batch_jobs(self) -> None:
+        batch_id = await self.batch()
+        for status in (None, JobStatus.QUEUED):
+            page = await self.batch_views.jobs(batch_id, status=status, after=None, limit=51)
+            assert len(page) == 51
+            await self.batch_views.jobs(batch_id, status=status, after=page[-1].id, limit=51)
+
+    async def batch_pages(self) -> None:
+        newest = await self.batch_views.page(before=None, limit=51)
+        await self.batch_views.page(before=newest[-1].id, limit=51)
+
+    async def changed(self) -> None:
+        moment = await self.changes.now() - timedelta(minutes=2)
+        assert [event async for event in self.changes.since(moment)]
+
+    async def changed_in_batch(self) -> None:
+        batch_id = await self.batch()
+        moment = await self.changes.now() - timedelta(minutes=2)
+        assert len([event async for event in self.changes.of_batch(batch_id, moment)]) == 100
+
+    async def archive(self, of: Callable[[UUID], AsyncIterator[object]], which: Awaitable[UUID]) -> None:
+        assert [file async for file in of(await which)] == []
 
     async def claimed(self) -> Claim:
         claim = await self.jobs.claim(await self.new(), worker="host/1/1", lease_seconds=30)
@@ -166,6 +212,8 @@ DAY = 86_400.0
 # Of a batch each row is found by an index; so many of them cost far less than the table.
 BATCH = 100
 CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
+    "Archives.of_batch": lambda place: place.archive(place.archives.of_batch, place.batch()),
+    "Archives.of_job": lambda place: place.archive(place.archives.of_job, place.new()),
     "AuditTrail.begin": lambda place: place.audit.begin(who="Ada", action="pause", target="low"),
     "AuditTrail.end": lambda place: place.audit.end(uuid4(), AuditOutcome.DONE, "Done."),
     "AuditTrail.get": lambda place: place.audit.get(uuid4()),
@@ -178,11 +226,20 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Backlog.expired_leases": lambda place: place.backlog.expired_leases(BATCH),
     "Backlog.expired_lease_count": lambda place: place.backlog.expired_lease_count(),
     "Backlog.poisoned": lambda place: place.backlog.poisoned(),
+    "BatchViews.get": lambda place: _with(place.batch_views.get, place.batch()),
+    "BatchViews.progress": lambda place: _with(lambda batch_id: place.batch_views.progress([batch_id]), place.batch()),
+    "BatchViews.jobs": lambda place: place.batch_jobs(),
+    "BatchViews.page": lambda place: place.batch_pages(),
+    "Batches.create": lambda place: place.batch(),
+    "Batches.cancel": lambda place: _with(place.batches.cancel, place.batch()),
     "Finished.totals": lambda place: place.finished.totals(),
     "Finished.fold": lambda place: place.finished.fold(10),
     "Footprint.size_bytes": lambda place: place.footprint.size_bytes(),
     "Footprint.rows": lambda place: place.footprint.rows(),
     "Footprint.connections": lambda place: place.footprint.connections(),
+    "JobChanges.now": lambda place: place.changes.now(),
+    "JobChanges.since": lambda place: place.changed(),
+    "JobChanges.of_batch": lambda place: place.changed_in_batch(),
     "JobViews.get": lambda place: _with(place.views.get, place.new()),
     "JobViews.event": lambda place: _with(place.views.event, place.new()),
     "JobViews.events": lambda place: place.views.events([uuid4() for _ in range(BATCH)]),
@@ -253,6 +310,7 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Tallies.add": lambda place: place.tallies.add("x", {"a": 1, "b": 2}),
     "Tallies.all": lambda place: place.tallies.all(),
     "Uploads.add": lambda place: place.upload(),
+    "Uploads.kept": lambda place: place.uploads.kept([uuid4() for _ in range(BATCH)]),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
     "Workers.beat": lambda place: place.workers.beat(
         name="w", queues=["default"], concurrency=2, busy=1, processes=["h/1/1"]
