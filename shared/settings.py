@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from shared.addresses import AddressRule
+
 PREFIX = "WAVEMILL_"
 _DRIVERS = {
     "postgres": "postgresql+asyncpg",
@@ -148,6 +150,17 @@ class Settings(BaseSettings):
     max_channels: int = Field(default=8, ge=1, le=64, description="Channels of an input.")
     max_sample_rate: int = Field(default=384_000, ge=8000, description="Hz of an input.")
 
+    # Requests to others: URL inputs and webhooks.
+    outbound_allowed_networks: str = Field(
+        default="",
+        description="Networks, addresses and host names, parted by commas, that may be reached though they are not on "
+        "the internet, as `10.1.0.0/16,files.example`.",
+    )
+    outbound_max_redirects: int = Field(default=5, ge=0, le=20, description="How often a URL may lead to another.")
+    outbound_connect_seconds: float = Field(default=10.0, gt=0, description="To find a server and to connect to it.")
+    outbound_idle_seconds: float = Field(default=30.0, gt=0, description="For the next byte to come.")
+    fetch_seconds: float = Field(default=3000.0, gt=0, description="For the whole of a URL input, in one attempt.")
+
     # Monitor.
     monitor_host: str = Field(default="127.0.0.1", description="Address that the monitor serves on.")
     monitor_port: int = Field(default=9108, ge=1, le=65535, description="Its port.")
@@ -222,6 +235,12 @@ class Settings(BaseSettings):
     def _is_hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < _SHORTEST_KEY:
             raise ValueError(f"a key has {_SHORTEST_KEY} characters or more, as `openssl rand -hex 32` makes one")
+        return value
+
+    @field_validator("outbound_allowed_networks")
+    @classmethod
+    def _are_networks(cls, value: str) -> str:
+        AddressRule.of(value)
         return value
 
     @field_validator("blob_url")

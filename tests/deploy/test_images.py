@@ -32,7 +32,19 @@ IMPORTS: Mapping[str, set[str]] = {
         *("sse_starlette", "starlette", "structlog", "werkzeug"),
     },
     "services/worker": {
-        *("av", "celery", "kombu", "lameenc", "numpy", "opentelemetry", "prometheus_client", "psutil", "pydantic"),
+        *(
+            "av",
+            "celery",
+            "httpcore",
+            "httpx",
+            "kombu",
+            "lameenc",
+            "numpy",
+            "opentelemetry",
+            "prometheus_client",
+            "psutil",
+            "pydantic",
+        ),
         *("redis", "soxr", "structlog", "tenacity", "uvloop"),
     },
     "services/monitor": {

@@ -1,0 +1,28 @@
+"""Requests to URLs that strangers chose: no address but a public one is ever connected to, and all has a limit."""
+
+from services.worker.outbound.answer import Answer
+from services.worker.outbound.client import Outbound, Times
+from services.worker.outbound.errors import (
+    AddressRefused,
+    AnswerTooLarge,
+    BrokenOff,
+    OutboundError,
+    TooManyRedirects,
+    TooSlow,
+    Unreachable,
+    UrlRefused,
+)
+
+__all__ = [
+    "AddressRefused",
+    "Answer",
+    "AnswerTooLarge",
+    "BrokenOff",
+    "Outbound",
+    "OutboundError",
+    "Times",
+    "TooManyRedirects",
+    "TooSlow",
+    "Unreachable",
+    "UrlRefused",
+]
