@@ -67,6 +67,7 @@ class Batches:
             "jobs": len(orders),
             "cancel_requested": False,
             "created_at": self._database.now(),
+            "traceparent": traceparent,
             "key_id": key_id,
         }
         try:

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from sqlalchemy import ColumnElement, or_, true
 
-from shared.store.tables import batches, jobs, uploads
+from shared.store.tables import batches, jobs, uploads, webhooks
 
 
 def owns_job(owner: UUID | None) -> ColumnElement[bool]:
@@ -20,6 +20,11 @@ def owns_upload(owner: UUID | None) -> ColumnElement[bool]:
 def owns_batch(owner: UUID | None) -> ColumnElement[bool]:
     """That a batch is this key's; every batch is, where there is no key to ask for."""
     return true() if owner is None else batches.c.key_id == owner
+
+
+def owns_webhook(owner: UUID | None) -> ColumnElement[bool]:
+    """That a webhook is this key's; every webhook is, where there is no key to ask for."""
+    return true() if owner is None else webhooks.c.key_id == owner
 
 
 def given_owner_owns_upload(owner: ColumnElement[UUID | None]) -> ColumnElement[bool]:

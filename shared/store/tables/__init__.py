@@ -15,12 +15,14 @@ from shared.store.tables.jobs import (
     is_poisoned,
     is_queued,
     is_running,
+    is_to_be_told,
     is_waiting,
     jobs,
     uploads,
 )
 from shared.store.tables.keys import api_keys
 from shared.store.tables.totals import finished_totals, finished_watermark, tallies
+from shared.store.tables.webhooks import has_ended, is_pending, is_standing, webhook_deliveries, webhooks
 
 __all__ = [
     "Json",
@@ -32,6 +34,7 @@ __all__ = [
     "batches",
     "finished_totals",
     "finished_watermark",
+    "has_ended",
     "has_finished",
     "has_not_ended",
     "is_delayed",
@@ -40,9 +43,12 @@ __all__ = [
     "is_kept",
     "is_of_a_batch",
     "is_paused",
+    "is_pending",
     "is_poisoned",
     "is_queued",
     "is_running",
+    "is_standing",
+    "is_to_be_told",
     "is_waiting",
     "jobs",
     "leaderships",
@@ -50,5 +56,7 @@ __all__ = [
     "queue_pauses",
     "tallies",
     "uploads",
+    "webhook_deliveries",
+    "webhooks",
     "workers",
 ]

@@ -16,6 +16,10 @@ batches = Table(
     Column("created_at", UtcDateTime, nullable=False),
     # When the reconciler first saw that none of its jobs goes on: what its webhook is told by.
     Column("ended_at", UtcDateTime),
+    # Of the request that made it.
+    Column("traceparent", Text),
+    # A webhook of this batch's own, which goes with it.
+    Column("webhook_id", ForeignKey("webhooks.id"), index=True),
     # Whose it is; NULL: it was made without a key.
     Column("key_id", ForeignKey("api_keys.id")),
 )

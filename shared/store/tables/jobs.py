@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
     literal,
     literal_column,
 )
@@ -49,6 +50,10 @@ jobs = Table(
     Column("upload_id", ForeignKey("uploads.id"), nullable=False, index=True),
     # The batch that it was submitted in, if any.
     Column("batch_id", ForeignKey("batches.id")),
+    # A webhook of this job's own. It goes with the job, and nothing else takes it away: to check that costs an index.
+    Column("webhook_id", Uuid),
+    # Somebody is to be told of its end, and that has not been put on record yet (shared/store/notices.py).
+    Column("notify", Boolean, nullable=False, server_default=false()),
     # As the upload has it: the bytes that wait are summed up without reading the uploads.
     Column("input_bytes", BigInteger, nullable=False),
     Column("traceparent", Text),
@@ -92,6 +97,7 @@ is_delayed = is_queued & jobs.c.not_before.is_not(None)
 # As text: SQLAlchemy says `poisoned = 1` to SQLite, which would not find the index by that.
 is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 has_finished = jobs.c.finished_at.is_not(None)
+is_to_be_told = jobs.c.notify.is_(True) & has_finished
 is_of_a_batch = jobs.c.batch_id.is_not(None)
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
@@ -115,6 +121,7 @@ partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
 partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
 # A batch is counted, and its jobs are listed, from this alone; other jobs are not in it.
 partial_index("ix_jobs_batch", jobs.c.batch_id, jobs.c.status, jobs.c.id, where=is_of_a_batch)
+partial_index("ix_jobs_notify", jobs.c.finished_at, jobs.c.id, where=is_to_be_told)
 partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
 # For the operator: the latest failures, and those of a kind.
 partial_index("ix_jobs_failed", jobs.c.finished_at, jobs.c.id, where=is_failed)

@@ -62,7 +62,8 @@ POPULATION = (
     INSERT INTO jobs (id, status, queue, priority, spec, upload_id, input_bytes, version, progress, cancel_requested,
                       attempt, attempts_spent, max_attempts, lease_token, lease_expires_at, worker, not_before,
                       dispatched_at, error_code, error_message, poisoned, created_at, started_at, finished_at)
-    SELECT gen_random_uuid(), status, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
+    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || substr(md5(n::text), 1, 20))::uuid,
+           status, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
            numbered.id, 1000, 3, 0.5, false, 1, 1, 4,
            CASE WHEN status = 'running' THEN gen_random_uuid() END,
            CASE WHEN status = 'running' THEN now() + interval '30 s' END,
@@ -78,8 +79,7 @@ POPULATION = (
     """,
     """
     INSERT INTO batches (id, jobs, cancel_requested, created_at, ended_at)
-    SELECT gen_random_uuid(), 10, false, created_at, finished_at FROM jobs
-    WHERE substr(id::text, 1, 1) IN ('0', '1')
+    SELECT gen_random_uuid(), 10, false, created_at, finished_at FROM jobs ORDER BY id LIMIT 5000
     """,
     """
     UPDATE jobs SET batch_id = batches.id
@@ -424,7 +424,12 @@ async def test_what_a_deletion_checks_is_indexed(database: Database) -> None:
     unindexed = """
         SELECT conrelid::regclass || '.' || conname FROM pg_constraint AS key
         WHERE contype = 'f' AND confrelid <> 'api_keys'::regclass AND NOT EXISTS (
-            SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND indpred IS NULL
+            SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND (
+                -- The look for a value, which is not NULL, finds an index of those that are not.
+                indpred IS NULL OR pg_get_expr(indpred, indrelid) = format('(%I IS NOT NULL)', (
+                    SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = conkey[1]
+                ))
+            )
         )
     """
     async with database.read() as connection:
