@@ -15,6 +15,7 @@ class Limits:
         sample_rate: Hz.
         streams: streams of any kind in the container.
         probe_bytes: how far into the file its format and streams are looked for.
+        cover_bytes: the largest cover picture that is taken into memory, and given on.
     """
 
     decoded_samples: int = 2**32
@@ -22,3 +23,4 @@ class Limits:
     sample_rate: int = 384_000
     streams: int = 64
     probe_bytes: int = 5_000_000
+    cover_bytes: int = 10_000_000

@@ -26,6 +26,11 @@ class Resolution(StrEnum):
     FLOAT = "float"
     LOSSY = "lossy"
 
+    @property
+    def once_changed(self) -> "Resolution":
+        """What it is when arithmetic has gone over the samples: no integers, but worth no more bits than before."""
+        return {Resolution.INT16: Resolution.LOSSY, Resolution.INT24: Resolution.FLOAT}.get(self, self)
+
 
 @dataclass(frozen=True)
 class Pcm:

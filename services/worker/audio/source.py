@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NoReturn, TypeAlias
 
@@ -18,7 +19,7 @@ from av import Packet
 from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Discard
+from av.stream import Discard, Disposition, Stream
 
 from services.worker.audio.errors import (
     DamagedFile,
@@ -72,6 +73,7 @@ class Source:
         size: bytes.
         pcm: what decoding it gives.
         bits: bits of a coded sample, or None where the codec has no such thing.
+        path, limits, name: what it was opened with.
     """
 
     container: InputContainer
@@ -80,6 +82,28 @@ class Source:
     size: int
     pcm: Pcm
     bits: int | None
+    path: Path
+    limits: Limits
+    name: str | None
+
+    def attached_picture(self) -> bytes | None:
+        """The first cover picture; None where there is none, or one larger than the limit.
+
+        FFmpeg hands pictures out as packets in front of the audio's, and those are the decoder's to read: the file is
+        opened once more.
+        """
+        if not any(is_attached_picture(stream) for stream in self.container.streams.video):
+            return None
+        with self.path.open("rb", buffering=0) as file, _open_container(file, self.limits, self.name) as container:
+            for packet in islice(container.demux(), len(container.streams)):
+                if is_attached_picture(packet.stream) and packet.size:
+                    return bytes(packet) if packet.size <= self.limits.cover_bytes else None
+        return None
+
+
+def is_attached_picture(stream: Stream) -> bool:
+    """Whether a stream is a picture of its file, and no film."""
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 @contextmanager
@@ -107,7 +131,7 @@ def open_source(path: Path, limits: Limits, name: str | None = None) -> Iterator
                     other.discard = Discard.all
             bits = bits_per_sample(stream)
             pcm = Pcm(stream.rate, _channel_names(stream), _resolution(stream, bits))
-            yield Source(container, stream, file, size, pcm, bits)
+            yield Source(container, stream, file, size, pcm, bits, path, limits, name)
 
 
 def refuse_reference(url: str, flags: int, options: dict[str, str]) -> NoReturn:
