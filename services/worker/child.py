@@ -6,21 +6,25 @@ Both are made after the fork: a connection never crosses a fork or a loop.
 import asyncio
 import gc
 import os
+from functools import cached_property
 from uuid import UUID
 
 import uvloop
 
 from services.worker import address_space
 from services.worker.attempt import AttemptRunner, Engine
+from services.worker.deliver import DeliveryRunner
 from services.worker.ending import Ending
 from services.worker.materials import Materials
 from services.worker.metrics.sharing import ChildMetrics
+from services.worker.outbound import Outbound
 from services.worker.scratch import Scratch
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventPublisher, connect
 from shared.settings import Settings, settings
 from shared.store.database import Database
+from shared.store.deliveries import Deliveries
 from shared.store.jobs import Jobs
 from shared.telemetry.tracing import configure_tracing
 
@@ -40,6 +44,7 @@ class Child:
         self._scratch = Scratch(settings.scratch_dir)
         self._publisher = Publisher(make_app(settings))
         self._metrics = ChildMetrics(settings)
+        self._settings = settings
         metrics = self._metrics.attempts
         jobs = Jobs(self._database)
         self._attempts = AttemptRunner(
@@ -57,6 +62,17 @@ class Child:
         """Run one attempt at a job, and say what became of it."""
         # Not Runner.run, which sets the handler of Ctrl-C anew each time: in a worker that is its parent's.
         return self._runner.get_loop().run_until_complete(self._attempts.run(UUID(job_id), traceparent=traceparent))
+
+    def deliver(self, delivery_id: str, *, traceparent: str | None) -> str:
+        """Run one attempt at telling a webhook, and say what became of it."""
+        return self._runner.get_loop().run_until_complete(
+            self._deliveries.run(UUID(delivery_id), traceparent=traceparent)
+        )
+
+    @cached_property
+    def _deliveries(self) -> DeliveryRunner:
+        """Made by the first message that asks for it: media workers get none, and need no client."""
+        return DeliveryRunner(Deliveries(self._database), Outbound.from_settings(self._settings), self._settings)
 
     def close(self) -> None:
         """Close every connection."""

@@ -92,6 +92,18 @@ class WebhookTarget(BaseModel):
     secret: Secret | None = Field(default=None, description="To sign with; one is made, and shown once, if left out.")
 
 
+class OwnWebhook(BaseModel):
+    """The webhook of one job, or of one batch."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: UUID = Field(description="For GET /api/webhooks/{webhook_id}/deliveries.")
+    url: str
+    secret: str | None = Field(
+        default=None, description="To verify signatures with; shown in the answer to the submission alone."
+    )
+
+
 class NewWebhook(WebhookTarget):
     """The body of POST /api/webhooks."""
 

@@ -12,8 +12,9 @@ from shared.schema.jobs import JobStatus
 from shared.store.database import Database
 from shared.store.errors import UploadMissing
 from shared.store.job_statements import JobStatements
-from shared.store.records import JobOrder, NewBatch, QueuedJob
-from shared.store.tables import batches, jobs
+from shared.store.records import JobOrder, NewBatch, QueuedJob, WebhookOrder
+from shared.store.tables import batches, jobs, webhooks
+from shared.store.webhooks import row_of
 
 # Rows of one statement: the loop's other tasks have their turn between two of these.
 _ROWS = 250
@@ -35,6 +36,7 @@ class Batches:
         traceparent: str | None = None,
         key_id: UUID | None = None,
         owner: UUID | None = None,
+        webhook: WebhookOrder | None = None,
     ) -> NewBatch:
         """Make a batch with these jobs, in one transaction: all are durable when this returns, or there is none.
 
@@ -45,6 +47,7 @@ class Batches:
             traceparent: of the request that makes it.
             key_id: whose it will be, and its jobs; None: made without a key.
             owner: whose the uploads must be; None: anybody's.
+            webhook: one of the batch's own, to be told of its end.
 
         Raises:
             UploadMissing: an upload is not there, or its bytes are no longer kept.
@@ -54,6 +57,7 @@ class Batches:
         batch_id = uuid_utils.compat.uuid7()
         common = {
             "given_batch": batch_id,
+            "given_webhook": None,
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
             "given_key": key_id,
@@ -61,7 +65,7 @@ class Batches:
         }
         # Jobs that are to do the same share what says so.
         specs: dict[int, Any] = {}
-        batch = {
+        batch: dict[str, Any] = {
             "id": batch_id,
             "name": name,
             "jobs": len(orders),
@@ -70,8 +74,12 @@ class Batches:
             "traceparent": traceparent,
             "key_id": key_id,
         }
+        own = None if webhook is None else row_of(self._database, webhook.target, webhook.secret, key_id)
         try:
             async with self._database.write() as connection:
+                if own is not None:
+                    await connection.execute(insert(webhooks).values(own))
+                    batch["webhook_id"] = own["id"]
                 made = await connection.execute(insert(batches).values(batch).returning(batches.c.created_at))
                 created_at = made.scalar_one()
                 for start in range(0, len(orders), _ROWS):
@@ -84,7 +92,7 @@ class Batches:
             QueuedJob(job_id, str(order.spec.priority), traceparent)
             for job_id, order in zip(job_ids, orders, strict=True)
         )
-        return NewBatch(batch_id, created_at, tuple(queued))
+        return NewBatch(batch_id, batch.get("webhook_id"), created_at, tuple(queued))
 
     async def cancel(self, batch_id: UUID) -> int:
         """Cancel each of its jobs that has not ended: those that wait at once, the others by their workers.

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import uuid_utils.compat
-from sqlalchemy import ColumnElement, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ColumnElement, RowMapping, delete, func, insert, literal, or_, select, update
 
 from shared.schema.webhooks import DeliveryStatus, DeliveryView, WebhookEvent
 from shared.store.database import Database
@@ -309,9 +309,9 @@ class Deliveries:
         return True
 
 
-def _view(row: Mapping[str, Any]) -> DeliveryView:
+def _view(row: RowMapping) -> DeliveryView:
     is_over = row["ended_at"] is not None
-    return DeliveryView.model_validate({**row, "due_at": None if is_over else row["due_at"]})
+    return DeliveryView.model_validate({**dict(row), "due_at": None if is_over else row["due_at"]})
 
 
 def _age(moment: datetime | None, now: datetime) -> float:

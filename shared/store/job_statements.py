@@ -35,6 +35,7 @@ from shared.schema.jobs import AttemptOutcome, JobStatus
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.dialect import change_steps
+from shared.store.notice_marks import wants_notice
 from shared.store.ownership import given_owner_owns_upload
 from shared.store.tables import Json, attempts, is_kept, is_paused, jobs, uploads
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, count_of
@@ -140,11 +141,13 @@ class JobStatements:
             "spec": _given("spec", Json),
             "upload_id": _given("upload", Uuid),
             "batch_id": _given("batch", Uuid),
+            "webhook_id": _given("webhook", Uuid),
+            "notify": wants_notice(_given("key", Uuid), _given("webhook", Uuid)),
             "traceparent": _given("traceparent", Text),
             "max_attempts": _given("max_attempts", jobs.c.max_attempts.type),
         }
         self.new_job = insert(jobs).values(new)
-        return Change(self._database, [self.new_job.returning(*EVENT, jobs.c.created_at, *upload)])
+        return Change(self._database, [self.new_job.returning(*EVENT, jobs.c.created_at, jobs.c.webhook_id, *upload)])
 
     def _claim(self) -> Change:
         worker = _given("worker", Text)

@@ -20,9 +20,11 @@ from shared.store.database import Database
 from shared.store.errors import UploadMissing
 from shared.store.finished import lock_watermark, take_away
 from shared.store.job_statements import EVENT, REQUEUE, JobStatements
+from shared.store.notice_marks import wants_notice
 from shared.store.ownership import owns_job
-from shared.store.records import Claim, Lease, LeaseLost, NewArtifact, NewJob, QueuedJob, Requeue, Usage
-from shared.store.tables import artifacts, is_delayed, is_kept, is_queued, is_waiting, jobs, uploads
+from shared.store.records import Claim, Lease, LeaseLost, NewArtifact, NewJob, QueuedJob, Requeue, Usage, WebhookOrder
+from shared.store.tables import artifacts, is_delayed, is_kept, is_queued, is_waiting, jobs, uploads, webhooks
+from shared.store.webhooks import row_of
 
 
 def _event(row: Any) -> JobEvent:
@@ -57,6 +59,7 @@ class Jobs:
         traceparent: str | None = None,
         key_id: UUID | None = None,
         owner: UUID | None = None,
+        webhook: WebhookOrder | None = None,
     ) -> NewJob:
         """Make a queued job. It is durable when this returns; its message is the caller's to publish.
 
@@ -68,6 +71,7 @@ class Jobs:
             traceparent: of the request that makes it.
             key_id: whose it will be; None: made without a key.
             owner: whose upload it must be; None: anybody's.
+            webhook: one of the job's own, to be told of its end.
 
         Raises:
             UploadMissing: there is no such upload that the owner has, or its bytes are no longer kept.
@@ -79,13 +83,14 @@ class Jobs:
             "given_spec": spec.model_dump(mode="json"),
             "given_upload": upload_id,
             "given_batch": None,
+            "given_webhook": None,
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
             "given_key": key_id,
             "given_owner": owner,
         }
         try:
-            made = await self._statements.creation.apply(given)
+            made = await self._made(given, webhook, key_id)
         except IntegrityError as error:
             raise UploadMissing(upload_id) from error
         return NewJob(
@@ -98,8 +103,17 @@ class Jobs:
                 sha256=made.upload_sha256,
                 created_at=made.upload_created_at,
             ),
+            webhook_id=made.webhook_id,
             event=_event(made),
         )
+
+    async def _made(self, given: Mapping[str, Any], webhook: WebhookOrder | None, key_id: UUID | None) -> Any:
+        if webhook is None:
+            return await self._statements.creation.apply(given)
+        row = row_of(self._database, webhook.target, webhook.secret, key_id)
+        async with self._database.write() as connection:
+            await connection.execute(insert(webhooks).values(row))
+            return await connection.run_sync(self._statements.creation.within, {**given, "given_webhook": row["id"]})
 
     async def claim(
         self, job_id: UUID, *, worker: str, lease_seconds: float, traceparent: str | None = None
@@ -268,6 +282,7 @@ class Jobs:
                 poisoned=False,
                 dispatched_at=self._database.now(),
                 finished_at=None,
+                notify=wants_notice(jobs.c.key_id, jobs.c.webhook_id),
             )
             .returning(*REQUEUE)
         )

@@ -1,8 +1,8 @@
 """Who is to be told of what has ended: found in the rows of jobs and batches, and put on record as deliveries.
 
-A job that somebody wants to be told of is marked when it is made (`notify`). Its end costs nothing more than another
-job's; afterwards the mark, which an index finds, is exchanged for deliveries in one transaction: none is lost and none
-is made twice, whoever dies in between.
+A job that somebody wants to be told of is marked when it is made (shared/store/notice_marks.py). Its end costs nothing
+more than another job's; afterwards the mark, which an index finds, is exchanged for deliveries in one transaction: none
+is lost and none is made twice, whoever dies in between.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json, to_jsonable_python
-from sqlalchemy import ColumnElement, Row, and_, insert, or_, select, update
+from sqlalchemy import Row, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.jobs import JobStatus
@@ -37,12 +37,6 @@ _EVENTS = {
     JobStatus.CANCELED: WebhookEvent.JOB_CANCELED,
 }
 _GOES_ON = (JobStatus.FETCHING, JobStatus.QUEUED, JobStatus.RUNNING)
-
-
-def wants_notice(key_id: ColumnElement[UUID | None], webhook_id: ColumnElement[UUID | None]) -> ColumnElement[bool]:
-    """Whether anybody is to be told of a job's end: it has a webhook of its own, or its key has a standing one."""
-    standing = select(webhooks.c.id).where(is_standing, webhooks.c.enabled, _is_of_key(key_id))
-    return or_(webhook_id.is_not(None), standing.exists())
 
 
 def message(event: WebhookEvent, at: datetime, data: Any) -> str:
@@ -152,7 +146,3 @@ class Notices:
             )
             for webhook_id in wanted
         ]
-
-
-def _is_of_key(key_id: ColumnElement[UUID | None]) -> ColumnElement[bool]:
-    return or_(webhooks.c.key_id == key_id, and_(webhooks.c.key_id.is_(None), key_id.is_(None)))

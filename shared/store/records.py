@@ -6,6 +6,7 @@ from uuid import UUID
 
 from shared.schema.events import JobEvent
 from shared.schema.jobs import JobSpec, JobStatus, Upload
+from shared.schema.webhooks import WebhookTarget
 
 
 class LeaseLost(Exception):
@@ -28,7 +29,16 @@ class NewJob:
     job_id: UUID
     created_at: datetime
     input: Upload
+    webhook_id: UUID | None
     event: JobEvent
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookOrder:
+    """A webhook that is to be made with a job or a batch, for it alone."""
+
+    target: WebhookTarget
+    secret: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,7 @@ class NewBatch:
     """A batch that was created; the messages of its jobs are the caller's to publish."""
 
     batch_id: UUID
+    webhook_id: UUID | None
     created_at: datetime
     jobs: tuple["QueuedJob", ...]
 
