@@ -111,6 +111,7 @@ dashboards: uv ## Write Grafana's dashboards from deploy/dashboards/
 .PHONY: docs
 docs: uv ## Write the pages and resources that come from the code, the rules and the dashboards
 	@$(STACK) python -m deploy.docs.configuration >docs/configuration.md
+	@$(STACK) python -m deploy.docs.openapi >docs/openapi.json
 	@$(RUN) --group test python -m deploy.kubernetes.generated_files
 
 .PHONY: screenshots

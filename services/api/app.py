@@ -7,9 +7,21 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
-from services.api import documentation, problems, resources
+from services.api import browser, documentation, problems, resources
 from services.api.metrics import ApiMetrics, MetricsMiddleware
-from services.api.routes import archives, artifacts, batches, events, health, jobs, operations, uploads
+from services.api.routes import (
+    archives,
+    artifacts,
+    batches,
+    events,
+    health,
+    job_list,
+    jobs,
+    operations,
+    presets,
+    uploads,
+    validation,
+)
 from shared.settings import Settings, settings
 from shared.telemetry.logs import configure_logs
 from shared.telemetry.metrics import MetricsServer
@@ -53,10 +65,23 @@ def create_app(configured: Settings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=documentation.operation_id,
     )
+    browser.install(app, configured)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app, metrics)
     documentation.install(app)
-    for module in (jobs, batches, events, artifacts, archives, uploads, operations, health):
+    for module in (
+        jobs,
+        job_list,
+        validation,
+        batches,
+        events,
+        artifacts,
+        archives,
+        uploads,
+        presets,
+        operations,
+        health,
+    ):
         app.include_router(module.router)
     app.add_api_route("/", _to_documentation, include_in_schema=False)
     return app

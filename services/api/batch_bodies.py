@@ -16,6 +16,7 @@ from services.api.bodies import arriving, check_length, field_errors, read_whole
 from services.api.problems import FieldError
 from shared.schema.batches import MAX_BATCH_JOBS, BatchName
 from shared.schema.jobs import JobRequest
+from shared.schema.webhooks import WebhookTarget
 from shared.settings import Settings
 
 NDJSON = "application/x-ndjson"
@@ -35,6 +36,7 @@ class BatchHeader(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: BatchName | None = Field(default=None, description="For people.")
+    webhook: WebhookTarget | None = Field(default=None, description="Whom to tell when all jobs have ended.")
     defaults: dict[str, Any] = Field(
         default={},
         description="Fields that each job has where it does not give them itself; `operations` and `preset` replace "
@@ -97,14 +99,33 @@ class BatchBody:
             self.refuse(place, [], "Each job is a JSON object, as the body of POST /api/jobs.")
             return
         merged = _with_defaults(document, self.header.defaults)
+        if "webhook" in merged:
+            self.refuse(place, ["webhook"], "A batch is told of as a whole: give `webhook` beside `jobs`, not in them.")
+            return
         try:
             self.jobs.append(PlacedJob(place, JobRequest.model_validate(merged)))
         except ValidationError as error:
-            self._add(place, field_errors(error, merged, self._path(place)))
+            self.add(place, field_errors(error, merged, self.path(place)))
+
+    def path(self, place: int) -> list[str | int]:
+        """The way to a job in the body."""
+        return [place] if self._by_lines else ["jobs", place]
+
+    def add(self, place: int, errors: Sequence[FieldError]) -> None:
+        """Values of a job are wrong; their pointers lead there from the body.
+
+        Raises:
+            ProblemError: 422, there are so many errors that no more would be told.
+        """
+        if self._by_lines:
+            errors = [each.model_copy(update={"detail": f"Line {place + 1}: {each.detail}"}) for each in errors]
+        self._errors += errors
+        if len(self._errors) >= _ENOUGH_ERRORS:
+            self.finish()
 
     def refuse(self, place: int, path: Sequence[str | int], detail: str) -> None:
         """A value of a job is wrong."""
-        self._add(place, [FieldError.at("body", [*self._path(place), *path], detail)])
+        self.add(place, [FieldError.at("body", [*self.path(place), *path], detail)])
 
     def finish(self) -> None:
         """Let it pass if nothing is wrong with it.
@@ -114,16 +135,6 @@ class BatchBody:
         """
         if self._errors:
             raise problems.invalid(self._errors)
-
-    def _add(self, place: int, errors: Sequence[FieldError]) -> None:
-        if self._by_lines:
-            errors = [each.model_copy(update={"detail": f"Line {place + 1}: {each.detail}"}) for each in errors]
-        self._errors += errors
-        if len(self._errors) >= _ENOUGH_ERRORS:
-            self.finish()
-
-    def _path(self, place: int) -> list[str | int]:
-        return [place] if self._by_lines else ["jobs", place]
 
 
 async def read_batch(request: Request, settings: Settings) -> BatchBody:
@@ -136,7 +147,7 @@ async def read_batch(request: Request, settings: Settings) -> BatchBody:
     text = await read_whole(arriving(request, settings), _WHAT, settings.max_batch_bytes)
     asked = validated(BatchRequest, text)
     body = BatchBody(by_lines=False)
-    body.header = BatchHeader.model_construct(name=asked.name, defaults=asked.defaults)
+    body.header = BatchHeader.model_construct(name=asked.name, webhook=asked.webhook, defaults=asked.defaults)
     for place, document in enumerate(asked.jobs):
         body.take(place, document)
         if place % _JOBS_A_TURN == 0:

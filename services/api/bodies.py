@@ -24,6 +24,8 @@ JSON = "application/json"
 FORM = "multipart/form-data"
 FILE_PART = "file"
 SPEC_PART = "spec"
+# How pydantic marks an error of a key, and not of its value.
+_KEY = "[key]"
 # Boundaries and headers of a form's parts.
 _FORM_OVERHEAD_BYTES = 64 * 1024
 
@@ -196,7 +198,9 @@ def _has_errors_within(location: tuple[int | str, ...], errors: Sequence[ErrorDe
 
 
 def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
-    """Pydantic's location without the tags of unions: it names one after the way to the object that has it."""
+    """Pydantic's location in the document: without the tags of unions, each of which it names after the way to the
+    object that has it, and without the mark behind a key that is wrong itself.
+    """
     path: list[str | int] = []
     entered = False
     for step in location:
@@ -207,6 +211,8 @@ def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
             document = document.get(step)
         elif isinstance(document, list) and isinstance(step, int) and step < len(document):
             document = document[step]
+        elif step == _KEY:
+            continue
         entered = True
         path.append(step)
     return path

@@ -5,7 +5,7 @@ import binascii
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import Query
+from pydantic import Field
 
 from services.api import problems
 from services.api.problems import FieldError
@@ -13,7 +13,7 @@ from services.api.problems import FieldError
 # 16 bytes in base64url. Only documented: what breaks it is told in a sentence.
 _SCHEMA: dict[str, Any] = {"minLength": 22, "maxLength": 22, "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"}
 Cursor = Annotated[
-    str | None, Query(description="`next_cursor` of the page before.", max_length=64, json_schema_extra=_SCHEMA)
+    str | None, Field(description="`next_cursor` of the page before.", max_length=64, json_schema_extra=_SCHEMA)
 ]
 
 

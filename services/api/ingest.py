@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -71,10 +71,7 @@ class Ingest:
 
     async def discard(self, incoming: Incoming) -> None:
         """Remove what is left under the incoming key: a refused body, or a second copy of bytes that were known."""
-        try:
-            await self._blobs.delete([incoming.key])
-        except BlobStoreUnavailable as error:
-            log.warning("incoming bytes not removed", key=incoming.key, reason=str(error))
+        await discard(self._blobs, [incoming.key])
 
     async def require_input(self, upload: Upload) -> None:
         """See that the bytes of an earlier upload are still there.
@@ -99,6 +96,14 @@ class Ingest:
             return await self._blobs.size(input_key(upload.sha256)) == upload.size_bytes
         except BlobMissing:
             return False
+
+
+async def discard(blobs: Blobs, keys: Sequence[str]) -> None:
+    """Delete bytes that no row names any more. What cannot be deleted now is found by the monitor's sweep."""
+    try:
+        await blobs.delete(keys)
+    except BlobStoreUnavailable as error:
+        log.warning("bytes not removed, the monitor will", keys=len(keys), reason=str(error))
 
 
 async def _pieces(data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -47,6 +47,12 @@ class FieldError(BaseModel):
         pointer = "#" + "".join(f"/{step}" for step in steps)
         return cls.model_validate({"source": source, "pointer": _short(pointer), "detail": _short(detail)})
 
+    def within(self, path: Sequence[str | int]) -> Self:
+        """The same error of a document that is a part of another; the path leads to it."""
+        return self.model_copy(
+            update={"pointer": self.at(self.source, path, "").pointer + self.pointer.removeprefix("#")}
+        )
+
 
 class Problem(BaseModel):
     """An error, as RFC 9457 has it."""

@@ -15,6 +15,7 @@ from services.api.group_watch import GroupWatch
 from services.api.ingest import Ingest
 from services.api.job_watch import JobWatch
 from services.api.metrics import ApiMetrics
+from services.api.submissions import Submissions
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventHub, EventPublisher, connect
@@ -25,8 +26,11 @@ from shared.store.batch_views import BatchViews
 from shared.store.batches import Batches
 from shared.store.database import Database
 from shared.store.job_changes import JobChanges
+from shared.store.job_lists import JobLists
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
+from shared.store.presets import Presets
+from shared.store.retention import Retention
 from shared.store.uploads import Uploads
 
 _FLUSH_SECONDS = 1.0
@@ -42,6 +46,10 @@ class Resources:
     redis: Redis
     jobs: Jobs
     views: JobViews
+    lists: JobLists
+    presets: Presets
+    retention: Retention
+    submissions: Submissions
     admission: Admission
     ingest: Ingest
     dispatcher: Dispatcher
@@ -63,6 +71,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     redis = connect(settings)
     views = JobViews(database)
     batches = BatchViews(database)
+    presets = Presets(database)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
@@ -79,6 +88,10 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 redis=redis,
                 jobs=Jobs(database),
                 views=views,
+                lists=JobLists(database),
+                presets=presets,
+                retention=Retention(database),
+                submissions=Submissions(presets, settings),
                 admission=admission,
                 ingest=Ingest(blobs, Uploads(database), max_bytes=settings.max_upload_bytes),
                 dispatcher=dispatcher,

@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from services.monitor.connections import Connections, connections
 from services.monitor.duties import Duty
 from services.monitor.duties.due_deliveries import DueDeliveries
-from services.monitor.duties.due_retries import DueRetries
+from services.monitor.duties.due_jobs import DueJobs
 from services.monitor.duties.expired_artifacts import ExpiredArtifacts
 from services.monitor.duties.expired_inputs import ExpiredInputs
 from services.monitor.duties.expired_leases import ExpiredLeases
@@ -104,7 +104,7 @@ def _duties(settings: Settings, opened: Connections, backlog: Backlog, messages:
     jobs, batch = Jobs(opened.database), settings.reconcile_batch
     return (
         ExpiredLeases(backlog, jobs, opened.publisher, EventPublisher(opened.redis), batch=batch),
-        DueRetries(jobs, opened.publisher, batch=batch),
+        DueJobs(jobs, opened.publisher, batch=batch),
         UndispatchedJobs(
             backlog,
             jobs,

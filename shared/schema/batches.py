@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field
 
 from shared.schema.jobs import TERMINAL_STATUSES, JobStatus
+from shared.schema.webhooks import OwnWebhook
 
 MAX_BATCH_JOBS = 10_000
 BatchName = Annotated[str, Field(min_length=1, max_length=200)]
@@ -50,6 +51,8 @@ class BatchProgress(BaseModel):
 
 class BatchView(BatchProgress):
     """A batch, as GET /api/batches/{batch_id} shows it."""
+
+    webhook: OwnWebhook | None = Field(description="Its own webhook, if it was submitted with one; else null.")
 
     id: UUID
     name: str | None

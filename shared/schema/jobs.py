@@ -6,10 +6,13 @@ from typing import Annotated, Literal, Self
 from urllib.parse import quote
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
+from shared.schema.names import Name
 from shared.schema.operations import AnyOperation, with_names
+from shared.schema.options import JobOptions
 from shared.schema.results import AnyResult
+from shared.schema.webhooks import OwnWebhook, WebhookTarget
 
 MAX_OPERATIONS = 32
 
@@ -81,8 +84,63 @@ class JobSpec(BaseModel):
         return self
 
 
-class JobRequest(JobSpec):
-    """The JSON body of POST /api/jobs: a spec, and the input that it is for."""
+class JobSubmission(JobOptions):
+    """What a client asks for: operations, or a preset that has them, and how to treat the job."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "operations": [{"op": "loudness"}, {"op": "transcode", "format": "opus", "bitrate_kbps": 64}],
+                "priority": "high",
+                "metadata": {"customer": "42"},
+            }
+        }
+    )
+
+    overrides: dict[str, dict[str, JsonValue]] | None = Field(
+        default=None,
+        max_length=MAX_OPERATIONS,
+        description="Parameters that the preset's operations are to have instead, by the operation's name.",
+        examples=[{"normalize": {"target_lufs": -18}}],
+    )
+    operations: tuple[AnyOperation, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_OPERATIONS,
+        validate_default=True,
+        description="What to do, in one pass over the audio. Left out where a preset has it.",
+    )
+    priority: Priority = Field(
+        default=Priority.DEFAULT, description="Which of the queues the job waits in; each has workers of its own."
+    )
+
+    webhook: WebhookTarget | None = Field(default=None, description="Whom to tell when this job has ended.")
+
+    @field_validator("overrides")
+    @classmethod
+    def _override_a_preset(
+        cls, value: dict[str, dict[str, JsonValue]] | None, info: ValidationInfo
+    ) -> dict[str, dict[str, JsonValue]] | None:
+        if value and info.data.get("preset", "") is None:
+            raise ValueError("overrides change the operations of a preset; name it as `preset`")
+        return value
+
+    @field_validator("operations")
+    @classmethod
+    def _come_from_one_place(
+        cls, value: tuple[AnyOperation, ...] | None, info: ValidationInfo
+    ) -> tuple[AnyOperation, ...] | None:
+        # A preset that is there and wrong has its own error.
+        preset = info.data.get("preset", "")
+        if value is None and preset is None:
+            raise ValueError("say what to do: `operations`, or a `preset` that has them")
+        if value is not None and preset:
+            raise ValueError("give `operations` or a `preset`, not both; `overrides` change a preset's operations")
+        return None if value is None else with_names(value)
+
+
+class JobRequest(JobSubmission):
+    """The JSON body of POST /api/jobs: what to do, and the input to do it to."""
 
     input: UploadInput
 
@@ -144,11 +202,15 @@ class JobView(BaseModel):
     poisoned: bool = Field(description="Failed because its workers died on it.")
     cancel_requested: bool
     priority: Priority
+    preset: Name | None = Field(description="The preset that the operations were made from; else null.")
+    metadata: dict[str, str] = Field(description="The client's own labels.")
     operations: tuple[AnyOperation, ...]
     input: Upload
     attempts: tuple[AttemptView, ...]
     max_attempts: int
-    results: dict[str, AnyResult] = Field(description="By the operation's name; empty until the job succeeded.")
+    results: dict[str, AnyResult] = Field(
+        description="By the operation's name; empty until the job succeeded, and once `expires_in` has passed."
+    )
     artifacts: tuple[ArtifactView, ...]
     artifacts_removed_at: datetime | None = Field(
         description="When the artifacts were deleted, as they are some time after the job's end; else null."
@@ -156,7 +218,15 @@ class JobView(BaseModel):
     created_at: datetime
     started_at: datetime | None = Field(description="Start of the first attempt.")
     finished_at: datetime | None
-    not_before: datetime | None = Field(description="When the next attempt is due, while one waits for that.")
+    not_before: datetime | None = Field(
+        description="When the job is to begin, or its next attempt, while it waits for that; else null."
+    )
+    expires_in: int | None = Field(
+        description="Seconds that the client wants results and artifacts kept after the end; null: as the server does."
+    )
+    expires_at: datetime | None = Field(description="When that time ends, once the job has succeeded.")
+    batch_id: UUID | None = Field(description="The batch that it was submitted in; else null.")
+    webhook: OwnWebhook | None = Field(description="Its own webhook, if it was submitted with one; else null.")
 
 
 class JobSummary(BaseModel):
@@ -170,6 +240,8 @@ class JobSummary(BaseModel):
     error_code: str | None
     error_message: str | None
     filename: str | None
+    preset: Name | None
+    metadata: dict[str, str]
     created_at: datetime
     finished_at: datetime | None
 

@@ -3,13 +3,14 @@
 from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, literal, select
 
 from shared.schema.batches import BatchProgress, BatchSummary, BatchView
 from shared.schema.jobs import JobStatus, JobSummary
 from shared.store.database import Database
 from shared.store.ownership import owns_batch
-from shared.store.tables import batches, jobs, uploads
+from shared.store.tables import Json, batches, jobs, uploads
+from shared.store.webhooks import own_webhook
 
 _SUMMARY = (batches.c.id, batches.c.name, batches.c.jobs, batches.c.cancel_requested, batches.c.created_at)
 
@@ -23,12 +24,13 @@ class BatchViews:
     async def get(self, batch_id: UUID, *, owner: UUID | None = None) -> BatchView | None:
         """The batch, or None when the owner has none of this id."""
         async with self._database.read() as connection:
-            found = await connection.execute(select(*_SUMMARY).where(batches.c.id == batch_id, owns_batch(owner)))
-            row = found.mappings().one_or_none()
-        if row is None:
-            return None
+            query = select(*_SUMMARY, batches.c.webhook_id).where(batches.c.id == batch_id, owns_batch(owner))
+            row = (await connection.execute(query)).mappings().one_or_none()
+            if row is None:
+                return None
+            webhook = None if row["webhook_id"] is None else await own_webhook(connection, row["webhook_id"])
         progress = (await self.progress([batch_id]))[batch_id]
-        return BatchView(**row, **dict(progress))
+        return BatchView(**{**row, **dict(progress)}, webhook=webhook)
 
     async def progress(self, batch_ids: Collection[UUID]) -> Mapping[UUID, BatchProgress]:
         """How far each of the batches is. Their jobs are counted from an index that has nothing else in it."""
@@ -63,6 +65,8 @@ class BatchViews:
             jobs.c.error_code,
             jobs.c.error_message,
             uploads.c.filename,
+            jobs.c.preset,
+            func.coalesce(jobs.c.metadata, literal({}, Json)).label("metadata"),
             jobs.c.created_at,
             jobs.c.finished_at,
         )

@@ -91,6 +91,8 @@ class Batches:
         queued = (
             QueuedJob(job_id, str(order.spec.priority), traceparent)
             for job_id, order in zip(job_ids, orders, strict=True)
+            # One that is to begin later is released when its time has come.
+            if order.options.not_before is None
         )
         return NewBatch(batch_id, batch.get("webhook_id"), created_at, tuple(queued))
 
@@ -139,5 +141,9 @@ def _given(job_id: UUID, order: JobOrder, common: Mapping[str, Any], specs: dict
         "given_queue": order.spec.priority,
         "given_priority": order.spec.priority,
         "given_spec": spec,
+        "given_preset": order.options.preset,
+        "given_metadata": order.options.metadata or None,
+        "given_not_before": order.options.not_before,
+        "given_keep": order.options.expires_in,
         "given_upload": order.upload_id,
     }

@@ -37,7 +37,7 @@ from shared.store.database import Database
 from shared.store.dialect import change_steps
 from shared.store.notice_marks import wants_notice
 from shared.store.ownership import given_owner_owns_upload
-from shared.store.tables import Json, attempts, is_kept, is_paused, jobs, uploads
+from shared.store.tables import Json, UtcDateTime, attempts, is_kept, is_paused, jobs, uploads
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, count_of
 
 WORKER_LOST = "worker_lost"
@@ -65,7 +65,7 @@ _CLAIM = (
     jobs.c.upload_id,
     jobs.c.attempts_spent,
     jobs.c.max_attempts,
-    jobs.c.created_at,
+    jobs.c.due_at,
     jobs.c.started_at,
 )
 _UNLEASED: Mapping[str, Any] = {"lease_token": None, "lease_expires_at": None, "worker": None}
@@ -99,6 +99,7 @@ class JobStatements:
             finished_at=self._now,
             progress=1.0,
             results=_given("results", Json),
+            expires_at=case((jobs.c.keep_seconds.is_not(None), database.now(jobs.c.keep_seconds)), else_=None),
         )
         self.failure = self._ending(
             AttemptOutcome.FAILED,
@@ -122,6 +123,7 @@ class JobStatements:
             select(column).where(its_upload).scalar_subquery().label(f"upload_{column.name}")
             for column in (uploads.c.filename, uploads.c.size_bytes, uploads.c.sha256, uploads.c.created_at)
         )
+        not_before = _given("not_before", UtcDateTime)
         new = {
             "status": JobStatus.QUEUED,
             "version": 1,
@@ -134,11 +136,16 @@ class JobStatements:
             "input_bytes": select(uploads.c.size_bytes).where(its_upload, is_kept).scalar_subquery(),
             "created_at": self._now,
             "dispatched_at": self._now,
+            "not_before": case((not_before > self._now, not_before), else_=None),
+            "due_at": case((not_before > self._now, not_before), else_=self._now),
             "id": _given("id", Uuid),
             "key_id": _given("key", Uuid),
             "queue": _given("queue", Text),
             "priority": _given("priority", Text),
             "spec": _given("spec", Json),
+            "preset": _given("preset", Text),
+            "metadata": _given("metadata", Json),
+            "keep_seconds": _given("keep", jobs.c.keep_seconds.type),
             "upload_id": _given("upload", Uuid),
             "batch_id": _given("batch", Uuid),
             "webhook_id": _given("webhook", Uuid),
@@ -147,7 +154,8 @@ class JobStatements:
             "max_attempts": _given("max_attempts", jobs.c.max_attempts.type),
         }
         self.new_job = insert(jobs).values(new)
-        return Change(self._database, [self.new_job.returning(*EVENT, jobs.c.created_at, jobs.c.webhook_id, *upload)])
+        answered = (*EVENT, jobs.c.created_at, jobs.c.not_before, jobs.c.webhook_id, *upload)
+        return Change(self._database, [self.new_job.returning(*answered)])
 
     def _claim(self) -> Change:
         worker = _given("worker", Text)

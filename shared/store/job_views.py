@@ -14,7 +14,6 @@ from shared.schema.jobs import (
     AttemptView,
     JobSpec,
     JobStatus,
-    JobSummary,
     JobView,
     Upload,
     artifact_path,
@@ -23,6 +22,7 @@ from shared.store.database import Database
 from shared.store.ownership import owns_job
 from shared.store.records import Holder, Lease
 from shared.store.tables import artifacts, attempts, jobs, uploads
+from shared.store.webhooks import own_webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class StoredArtifact:
 
 
 class JobViews:
-    """Queries for one job and for lists of jobs.
+    """Queries for one job, or for some that are known.
 
     `owner` is the key whose jobs alone are there for who asks; None: every job is.
     """
@@ -54,12 +54,16 @@ class JobViews:
             if row is None:
                 return None
             upload = (await connection.execute(select(uploads).where(uploads.c.id == row.upload_id))).mappings().one()
-            return _view(
+            view = _view(
                 row,
                 Upload.model_validate(upload),
                 await _attempts(connection, job_id),
                 await _artifacts(connection, job_id),
             )
+            # Few jobs have one: the others do not look for it.
+            if row.webhook_id is not None:
+                view = view.model_copy(update={"webhook": await own_webhook(connection, row.webhook_id)})
+            return view
 
     async def event(self, job_id: UUID, *, owner: UUID | None = None) -> JobEvent | None:
         """Where the job stands now, in the words of an event; None when there is none of this id."""
@@ -80,35 +84,6 @@ class JobViews:
         async with self._database.read() as connection:
             found = await connection.execute(select(*columns).where(jobs.c.id.in_(job_ids), owns_job(owner)))
             return [JobEvent(type="status", **row) for row in found.mappings()]
-
-    async def page(
-        self, *, status: JobStatus | None, before: UUID | None, limit: int, owner: UUID | None = None
-    ) -> Sequence[JobSummary]:
-        """The newest jobs first; `before` is the id of the last one that was seen."""
-        columns = (
-            jobs.c.id,
-            jobs.c.status,
-            jobs.c.progress,
-            jobs.c.error_code,
-            jobs.c.error_message,
-            uploads.c.filename,
-            jobs.c.created_at,
-            jobs.c.finished_at,
-        )
-        query = (
-            select(*columns)
-            .join(uploads, uploads.c.id == jobs.c.upload_id)
-            .where(owns_job(owner))
-            .order_by(jobs.c.id.desc())
-            .limit(limit)
-        )
-        if status is not None:
-            query = query.where(jobs.c.status == status)
-        if before is not None:
-            query = query.where(jobs.c.id < before)
-        async with self._database.read() as connection:
-            found = await connection.execute(query)
-            return [JobSummary.model_validate(row) for row in found.mappings()]
 
     async def artifact(self, job_id: UUID, name: str, *, owner: UUID | None = None) -> StoredArtifact | None:
         """A visible artifact, or None."""
@@ -170,6 +145,8 @@ def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: t
         poisoned=row.poisoned,
         cancel_requested=row.cancel_requested,
         priority=row.priority,
+        preset=row.preset,
+        metadata=row.metadata or {},
         operations=spec.operations,
         input=upload,
         attempts=made,
@@ -181,4 +158,8 @@ def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: t
         started_at=row.started_at,
         finished_at=row.finished_at,
         not_before=row.not_before,
+        expires_in=row.keep_seconds,
+        expires_at=row.expires_at,
+        batch_id=row.batch_id,
+        webhook=None,
     )

@@ -15,6 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from shared.schema.events import JobEvent
 from shared.schema.jobs import TERMINAL_STATUSES, JobSpec, JobStatus, Upload
+from shared.schema.options import NO_OPTIONS, JobOptions
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.errors import UploadMissing
@@ -57,11 +58,14 @@ class Jobs:
         queue: str,
         max_attempts: int,
         traceparent: str | None = None,
+        options: JobOptions = NO_OPTIONS,
         key_id: UUID | None = None,
         owner: UUID | None = None,
         webhook: WebhookOrder | None = None,
     ) -> NewJob:
         """Make a queued job. It is durable when this returns; its message is the caller's to publish.
+
+        One that is to begin later has no message: it is released when its time has come.
 
         Args:
             spec: what to do.
@@ -69,6 +73,7 @@ class Jobs:
             queue: where it waits.
             max_attempts: how often it is tried.
             traceparent: of the request that makes it.
+            options: when it may begin, what it is labelled with, how long its results are kept.
             key_id: whose it will be; None: made without a key.
             owner: whose upload it must be; None: anybody's.
             webhook: one of the job's own, to be told of its end.
@@ -86,6 +91,10 @@ class Jobs:
             "given_webhook": None,
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
+            "given_preset": options.preset,
+            "given_metadata": options.metadata or None,
+            "given_not_before": options.not_before,
+            "given_keep": options.expires_in,
             "given_key": key_id,
             "given_owner": owner,
         }
@@ -96,6 +105,7 @@ class Jobs:
         return NewJob(
             job_id=made.id,
             created_at=made.created_at,
+            not_before=made.not_before,
             input=Upload(
                 id=upload_id,
                 filename=made.upload_filename,
@@ -143,7 +153,7 @@ class Jobs:
             attempts_spent=row.attempts_spent,
             max_attempts=row.max_attempts,
             first_traceparent=row.first_traceparent,
-            waited_seconds=(row.started_at - row.created_at).total_seconds() if row.attempt == 1 else None,
+            waited_seconds=(row.started_at - row.due_at).total_seconds() if row.attempt == 1 else None,
             event=_event(row),
         )
 
@@ -281,6 +291,7 @@ class Jobs:
                 error_message=None,
                 poisoned=False,
                 dispatched_at=self._database.now(),
+                due_at=self._database.now(),
                 finished_at=None,
                 notify=wants_notice(jobs.c.key_id, jobs.c.webhook_id),
             )

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from shared.schema.events import JobEvent
 from shared.schema.jobs import JobSpec, JobStatus, Upload
+from shared.schema.options import JobOptions
 from shared.schema.webhooks import WebhookTarget
 
 
@@ -28,6 +29,7 @@ class NewJob:
 
     job_id: UUID
     created_at: datetime
+    not_before: datetime | None
     input: Upload
     webhook_id: UUID | None
     event: JobEvent
@@ -46,6 +48,7 @@ class JobOrder:
     """A job that is to be made with others."""
 
     spec: JobSpec
+    options: JobOptions
     upload_id: UUID
 
 
@@ -72,7 +75,7 @@ class Claim:
     attempts_spent: int
     max_attempts: int
     first_traceparent: str | None  # of the job's first attempt, if this is not the one
-    waited_seconds: float | None  # from the creation to this claim, if it is the first one
+    waited_seconds: float | None  # since it was to begin, if this is the first claim
     event: JobEvent
 
 

@@ -6,8 +6,9 @@ from uuid import UUID
 
 import uuid_utils.compat
 from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.schema.webhooks import NewWebhook, WebhookChanges, WebhookTarget, WebhookView
+from shared.schema.webhooks import NewWebhook, OwnWebhook, WebhookChanges, WebhookTarget, WebhookView
 from shared.store.database import Database
 from shared.store.ownership import owns_webhook
 from shared.store.tables import is_standing, webhooks
@@ -100,6 +101,13 @@ class Webhooks:
         async with self._database.write() as connection:
             row = (await connection.execute(changed.returning(*_VIEW))).mappings().one_or_none()
         return None if row is None else WebhookView.model_validate(row)
+
+
+async def own_webhook(connection: AsyncConnection, webhook_id: UUID) -> OwnWebhook | None:
+    """The webhook of a job or a batch, in a transaction that reads more."""
+    found = await connection.execute(select(webhooks.c.id, webhooks.c.url).where(webhooks.c.id == webhook_id))
+    row = found.mappings().one_or_none()
+    return None if row is None else OwnWebhook.model_validate(row)
 
 
 def row_of(database: Database, target: WebhookTarget, secret: str, key_id: UUID | None) -> dict[str, Any]:

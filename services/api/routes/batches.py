@@ -1,5 +1,6 @@
 """Batches: many jobs by one request, counted, canceled and fetched together."""
 
+import asyncio
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -7,21 +8,24 @@ from fastapi import APIRouter, Query, Request, Response
 
 from services.api import problems
 from services.api.access import Caller, Reader, Submitter
-from services.api.batch_bodies import NDJSON, BatchBody, BatchRequest, PlacedJob, read_batch, read_batch_lines
+from services.api.batch_bodies import NDJSON, BatchBody, BatchRequest, read_batch, read_batch_lines
 from services.api.bodies import JSON, media_type
 from services.api.cursors import Cursor, cursor, position
 from services.api.documentation import answers, reference
 from services.api.problems import ProblemError
 from services.api.resources import InjectedResources, Resources
+from services.api.submissions import Submission, shown_once, webhook_order
 from shared.broker import JobMessage
 from shared.schema.batches import BatchPage, BatchProgress, BatchView
-from shared.schema.jobs import JobPage, JobSpec, JobStatus
+from shared.schema.jobs import JobPage, JobStatus
 from shared.store.errors import UploadMissing
 from shared.store.records import JobOrder
 from shared.telemetry.tracing import current_traceparent
 
 router = APIRouter(prefix="/api/batches", tags=["batches"])
 
+# What differs between the jobs of a batch though they are to do the same.
+_OWN_TO_EACH = {"input", "metadata"}
 # Ids of one query.
 _UPLOADS_A_QUERY = 1000
 _LINES = {
@@ -124,18 +128,18 @@ async def _found(resources: Resources, caller: Caller, batch_id: UUID) -> BatchV
 
 async def _create(caller: Caller, resources: Resources, body: BatchBody) -> BatchView:
     await resources.admission.admit(caller, jobs=len(body.jobs))
+    orders = await _orders(caller, resources, body)
     await _require_uploads(caller, resources, body)
-    specs: dict[str, JobSpec] = {}
-    orders = [JobOrder(_shared(specs, placed), placed.job.input.id) for placed in body.jobs]
-    traceparent = current_traceparent()
+    webhook = webhook_order(body.header.webhook)
     try:
         new = await resources.batch_changes.create(
             orders,
             name=body.header.name,
             max_attempts=resources.settings.max_attempts,
-            traceparent=traceparent,
+            traceparent=current_traceparent(),
             key_id=caller.key_id,
             owner=caller.owner,
+            webhook=webhook,
         )
     except UploadMissing:
         # One that was there a moment ago: this time it is found which.
@@ -149,8 +153,31 @@ async def _create(caller: Caller, resources: Resources, body: BatchBody) -> Batc
         jobs=len(orders),
         cancel_requested=False,
         created_at=new.created_at,
+        webhook=shown_once(new.webhook_id, webhook),
         **dict(progress),
     )
+
+
+async def _orders(caller: Caller, resources: Resources, body: BatchBody) -> list[JobOrder]:
+    """What each job is to do. Jobs of which the same is said, but for their input and labels, share it."""
+    resolved: dict[str, Submission] = {}
+    orders = []
+    for place, job in body.jobs:
+        asked = job.model_dump_json(exclude=_OWN_TO_EACH)
+        if asked not in resolved:
+            # Only these cost time, and let the loop's other tasks have their turn.
+            await asyncio.sleep(0)
+            try:
+                resolved[asked] = await resources.submissions.resolved(job, key_id=caller.key_id)
+            except ProblemError as error:
+                for each in error.problem.errors or ():
+                    body.add(place, [each.within(body.path(place))])
+                continue
+        submission = resolved[asked]
+        options = submission.options.model_copy(update={"metadata": job.metadata})
+        orders.append(JobOrder(submission.spec, options, job.input.id))
+    body.finish()
+    return orders
 
 
 async def _require_uploads(caller: Caller, resources: Resources, body: BatchBody) -> None:
@@ -164,9 +191,3 @@ async def _require_uploads(caller: Caller, resources: Resources, body: BatchBody
             detail = f"There is no upload {job.input.id}, or it is no longer stored; send it to /api/uploads first."
             body.refuse(place, ["input", "id"], detail)
     body.finish()
-
-
-def _shared(specs: dict[str, JobSpec], placed: PlacedJob) -> JobSpec:
-    """What the job is to do; jobs that are to do the same share it."""
-    spec = JobSpec.model_construct(operations=placed.job.operations, priority=placed.job.priority)
-    return specs.setdefault(spec.model_dump_json(), spec)

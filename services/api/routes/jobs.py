@@ -1,19 +1,20 @@
-"""Jobs: accepted, shown, listed, canceled, retried."""
+"""Jobs: accepted, shown, canceled, retried, removed."""
 
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Request, Response
 
 from services.api import problems
 from services.api.access import Caller, Reader, Submitter
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
-from services.api.cursors import Cursor, cursor, position
 from services.api.documentation import answers, form_body, reference
+from services.api.ingest import discard
 from services.api.problems import FieldError, ProblemError
 from services.api.resources import InjectedResources, Resources
+from services.api.submissions import Submission, shown_once
 from shared.broker import JobMessage
-from shared.schema.jobs import JobPage, JobRequest, JobSpec, JobStatus, JobView
+from shared.schema.jobs import JobRequest, JobStatus, JobSubmission, JobView
 from shared.store.errors import UploadMissing
 from shared.store.records import NewJob
 from shared.telemetry.tracing import current_traceparent
@@ -55,21 +56,6 @@ async def create_job(request: Request, response: Response, caller: Submitter, re
         raise problems.unsupported_media_type(FORM, JSON)
     response.headers["Location"] = f"{router.prefix}/{view.id}"
     return view
-
-
-@router.get("", responses=answers(422, 500, 503))
-async def list_jobs(
-    caller: Reader,
-    resources: InjectedResources,
-    status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
-    cursor_: Annotated[Cursor, Query(alias="cursor")] = None,
-    limit: Annotated[int, Query(description="Jobs a page.", ge=1, le=200)] = 50,
-) -> JobPage:
-    """List jobs, the newest first. Jobs that are made meanwhile do not move the pages."""
-    # One more than is shown says whether there is a next page.
-    found = await resources.views.page(status=status, before=position(cursor_), limit=limit + 1, owner=caller.owner)
-    shown = found[:limit]
-    return JobPage(jobs=tuple(shown), next_cursor=cursor(shown[-1].id) if len(found) > limit else None)
 
 
 @router.get("/{job_id}", responses=answers(404, 422, 500, 503))
@@ -126,6 +112,22 @@ async def retry_job(
     return view
 
 
+@router.delete("/{job_id}", status_code=204, responses=answers(404, 409, 422, 500, 503))
+async def delete_job(job_id: UUID, caller: Submitter, resources: InjectedResources) -> None:
+    """Remove a job that has ended, with its results, attempts and artifacts.
+
+    Its input is kept for other jobs, and goes when no job has needed it for some time.
+    """
+    removed = await resources.retention.forget_job(job_id, owner=caller.owner)
+    if not removed.jobs:
+        view = await resources.views.get(job_id, owner=caller.owner)
+        if view is None:
+            raise problems.job_not_found(job_id)
+        detail = f"The job is {view.status}; cancel it first, and delete it when it has ended."
+        raise ProblemError(409, "job-not-ended", "The job has not ended", detail)
+    await discard(resources.blobs, removed.blob_keys)
+
+
 def _not_retryable(view: JobView) -> ProblemError:
     detail = f"The job is {view.status}; only one that has failed or was canceled can be retried."
     return ProblemError(409, "not-retryable", "Not to be retried", detail)
@@ -133,24 +135,25 @@ def _not_retryable(view: JobView) -> ProblemError:
 
 async def _create_from_form(request: Request, caller: Caller, resources: Resources) -> JobView:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
-        spec = validated(JobSpec, form.spec or b"", within=[SPEC_PART])
+        asked = validated(JobSubmission, form.spec or b"", within=[SPEC_PART])
+        submission = await resources.submissions.resolved(asked, key_id=caller.key_id, within=[SPEC_PART])
         upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
-    return await _create(caller, resources, spec, upload.id)
+    return await _create(caller, resources, submission, upload.id)
 
 
 async def _create_from_json(request: Request, caller: Caller, resources: Resources) -> JobView:
     job = await read_json(request, JobRequest, resources.settings)
-    spec = JobSpec.model_construct(operations=job.operations, priority=job.priority)
+    submission = await resources.submissions.resolved(job, key_id=caller.key_id)
     try:
-        return await _create(caller, resources, spec, job.input.id)
+        return await _create(caller, resources, submission, job.input.id)
     except UploadMissing:
         detail = f"There is no upload {job.input.id}, or it is no longer stored; send the file to /api/uploads first."
         raise problems.invalid([FieldError.at("body", ["input", "id"], detail)]) from None
 
 
-async def _create(caller: Caller, resources: Resources, spec: JobSpec, upload_id: UUID) -> JobView:
+async def _create(caller: Caller, resources: Resources, submission: Submission, upload_id: UUID) -> JobView:
+    spec, max_attempts = submission.spec, resources.settings.max_attempts
     queue = str(spec.priority)
-    max_attempts = resources.settings.max_attempts
     # The trace of this request, where there is one, goes on in the worker.
     traceparent = current_traceparent()
     new = await resources.jobs.create(
@@ -159,15 +162,19 @@ async def _create(caller: Caller, resources: Resources, spec: JobSpec, upload_id
         queue=queue,
         max_attempts=max_attempts,
         traceparent=traceparent,
+        options=submission.options,
         key_id=caller.key_id,
         owner=caller.owner,
+        webhook=submission.webhook,
     )
-    resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))
-    return _first_view(new, spec, max_attempts)
+    if new.not_before is None:
+        resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))
+    return _first_view(new, submission, max_attempts)
 
 
-def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
+def _first_view(new: NewJob, submission: Submission, max_attempts: int) -> JobView:
     """The job before anything has happened to it."""
+    spec, options = submission.spec, submission.options
     return JobView(
         id=new.job_id,
         status=new.event.status,
@@ -177,6 +184,8 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         poisoned=False,
         cancel_requested=False,
         priority=spec.priority,
+        preset=options.preset,
+        metadata=options.metadata,
         operations=spec.operations,
         input=new.input,
         attempts=(),
@@ -187,5 +196,9 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         created_at=new.created_at,
         started_at=None,
         finished_at=None,
-        not_before=None,
+        not_before=new.not_before,
+        expires_in=options.expires_in,
+        expires_at=None,
+        batch_id=None,
+        webhook=shown_once(new.webhook_id, submission.webhook),
     )

@@ -19,8 +19,10 @@ from shared.store.tables.jobs import (
     is_waiting,
     jobs,
     uploads,
+    will_expire,
 )
 from shared.store.tables.keys import api_keys
+from shared.store.tables.presets import presets
 from shared.store.tables.totals import finished_totals, finished_watermark, tallies
 from shared.store.tables.webhooks import has_ended, is_pending, is_standing, webhook_deliveries, webhooks
 
@@ -53,10 +55,12 @@ __all__ = [
     "jobs",
     "leaderships",
     "metadata",
+    "presets",
     "queue_pauses",
     "tallies",
     "uploads",
     "webhook_deliveries",
     "webhooks",
+    "will_expire",
     "workers",
 ]
