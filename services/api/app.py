@@ -21,6 +21,7 @@ from services.api.routes import (
     presets,
     uploads,
     validation,
+    webhooks,
 )
 from shared.settings import Settings, settings
 from shared.telemetry.logs import configure_logs
@@ -78,6 +79,7 @@ def create_app(configured: Settings) -> FastAPI:
         artifacts,
         archives,
         uploads,
+        webhooks,
         presets,
         operations,
         health,

@@ -25,6 +25,7 @@ from shared.store.backlog import Backlog
 from shared.store.batch_views import BatchViews
 from shared.store.batches import Batches
 from shared.store.database import Database
+from shared.store.deliveries import Deliveries
 from shared.store.job_changes import JobChanges
 from shared.store.job_lists import JobLists
 from shared.store.job_views import JobViews
@@ -32,6 +33,7 @@ from shared.store.jobs import Jobs
 from shared.store.presets import Presets
 from shared.store.retention import Retention
 from shared.store.uploads import Uploads
+from shared.store.webhooks import Webhooks
 
 _FLUSH_SECONDS = 1.0
 
@@ -58,6 +60,9 @@ class Resources:
     batches: BatchViews
     batch_changes: Batches
     archives: Archives
+    webhooks: Webhooks
+    deliveries: Deliveries
+    changes: JobChanges
     uploads: Uploads
     group_watch: GroupWatch
     metrics: ApiMetrics
@@ -70,7 +75,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     blobs = Blobs.from_settings(settings)
     redis = connect(settings)
     views = JobViews(database)
-    batches = BatchViews(database)
+    batches, changes = BatchViews(database), JobChanges(database)
     presets = Presets(database)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
@@ -78,7 +83,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
         async with (
             EventHub(redis) as hub,
             JobWatch(hub, views) as watch,
-            GroupWatch(hub, JobChanges(database), batches) as group_watch,
+            GroupWatch(hub, changes, batches) as group_watch,
             Admission(Backlog(database), blobs, settings) as admission,
         ):
             yield Resources(
@@ -100,6 +105,9 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 batches=batches,
                 batch_changes=Batches(database),
                 archives=Archives(database),
+                webhooks=Webhooks(database),
+                deliveries=Deliveries(database),
+                changes=changes,
                 uploads=Uploads(database),
                 group_watch=group_watch,
                 metrics=metrics,
