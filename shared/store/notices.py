@@ -5,7 +5,7 @@ more than another job's; afterwards the mark, which an index finds, is exchanged
 is lost and none is made twice, whoever dies in between.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -78,8 +78,7 @@ class Notices:
                 event = _EVENTS[JobStatus(job.status)]
                 body = message(event, job.finished_at, seen[job.id] or {"id": job.id, "status": job.status})
                 rows += self._deliveries(job, event, body, targets)
-            if rows:
-                await connection.execute(insert(webhook_deliveries), rows)
+            await _add(connection, rows)
         return len(ended)
 
     async def of_batches(self, limit: int) -> int:
@@ -100,8 +99,7 @@ class Notices:
             for batch in told:
                 body = message(WebhookEvent.BATCH_ENDED, batch.ended_at, seen[batch.id])
                 rows += self._deliveries(batch, WebhookEvent.BATCH_ENDED, body, targets)
-            if rows:
-                await connection.execute(insert(webhook_deliveries), rows)
+            await _add(connection, rows)
         return len(ended)
 
     async def _view(self, job_id: UUID) -> Any:
@@ -146,3 +144,9 @@ class Notices:
             )
             for webhook_id in wanted
         ]
+
+
+async def _add(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:
+    if rows:
+        # One statement for all: their times are the store's, and not values that a statement is run with.
+        await connection.execute(insert(webhook_deliveries).values(rows))

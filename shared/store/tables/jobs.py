@@ -15,9 +15,9 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
-    false,
     literal,
     literal_column,
+    text,
 )
 
 from shared.schema.jobs import AttemptOutcome, JobStatus, Priority
@@ -56,7 +56,7 @@ jobs = Table(
     # A webhook of this job's own. It goes with the job, and nothing else takes it away: to check that costs an index.
     Column("webhook_id", Uuid),
     # Somebody is to be told of its end, and that has not been put on record yet (shared/store/notices.py).
-    Column("notify", Boolean, nullable=False, server_default=false()),
+    Column("notify", Boolean, nullable=False, server_default=text("false")),
     # As the upload has it: the bytes that wait are summed up without reading the uploads.
     Column("input_bytes", BigInteger, nullable=False),
     Column("traceparent", Text),
@@ -105,7 +105,7 @@ is_delayed = is_queued & jobs.c.not_before.is_not(None)
 # As text: SQLAlchemy says `poisoned = 1` to SQLite, which would not find the index by that.
 is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 has_finished = jobs.c.finished_at.is_not(None)
-is_to_be_told = jobs.c.notify.is_(True) & has_finished
+is_to_be_told: ColumnElement[Any] = literal_column("notify") & has_finished
 is_of_a_batch = jobs.c.batch_id.is_not(None)
 # Its results are to go at a time of its own.
 will_expire = jobs.c.expires_at.is_not(None) & jobs.c.artifacts_removed_at.is_(None)

@@ -1,8 +1,11 @@
 """Webhooks, and the messages to them."""
 
+from typing import Any
+
 from sqlalchemy import (
     Boolean,
     Column,
+    ColumnElement,
     Float,
     ForeignKey,
     Index,
@@ -11,6 +14,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     literal,
+    literal_column,
 )
 
 from shared.schema.webhooks import DeliveryStatus
@@ -36,7 +40,8 @@ webhooks = Table(
     # Whose it is; NULL: it was made without a key.
     Column("key_id", ForeignKey("api_keys.id")),
 )
-is_standing = webhooks.c.is_standing.is_(True)
+# As text: SQLAlchemy says `is_standing = 1` to SQLite, which would not find the index by that.
+is_standing: ColumnElement[Any] = literal_column("is_standing")
 
 partial_index("ix_webhooks_standing", webhooks.c.key_id, webhooks.c.id, where=is_standing)
 

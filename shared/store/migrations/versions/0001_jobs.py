@@ -176,8 +176,8 @@ def upgrade() -> None:
             "ix_webhooks_standing",
             ["key_id", "id"],
             unique=False,
-            postgresql_where=sa.text("is_standing IS 1"),
-            sqlite_where=sa.text("is_standing IS 1"),
+            postgresql_where=sa.text("is_standing"),
+            sqlite_where=sa.text("is_standing"),
         )
 
     op.create_table(
@@ -268,7 +268,7 @@ def upgrade() -> None:
         sa.Column("upload_id", sa.Uuid(), nullable=False),
         sa.Column("batch_id", sa.Uuid(), nullable=True),
         sa.Column("webhook_id", sa.Uuid(), nullable=True),
-        sa.Column("notify", sa.Boolean(), server_default=sa.text("0"), nullable=False),
+        sa.Column("notify", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
         sa.Column("input_bytes", sa.BigInteger(), nullable=False),
         sa.Column("traceparent", sa.Text(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -383,8 +383,8 @@ def upgrade() -> None:
             "ix_jobs_notify",
             ["finished_at", "id"],
             unique=False,
-            postgresql_where=sa.text("notify IS 1 AND finished_at IS NOT NULL"),
-            sqlite_where=sa.text("notify IS 1 AND finished_at IS NOT NULL"),
+            postgresql_where=sa.text("notify AND finished_at IS NOT NULL"),
+            sqlite_where=sa.text("notify AND finished_at IS NOT NULL"),
         )
         batch_op.create_index(
             "ix_jobs_poisoned",
@@ -462,8 +462,8 @@ def downgrade() -> None:
         batch_op.drop_index("ix_jobs_poisoned", postgresql_where=sa.text("poisoned"), sqlite_where=sa.text("poisoned"))
         batch_op.drop_index(
             "ix_jobs_notify",
-            postgresql_where=sa.text("notify IS 1 AND finished_at IS NOT NULL"),
-            sqlite_where=sa.text("notify IS 1 AND finished_at IS NOT NULL"),
+            postgresql_where=sa.text("notify AND finished_at IS NOT NULL"),
+            sqlite_where=sa.text("notify AND finished_at IS NOT NULL"),
         )
         batch_op.drop_index(
             "ix_jobs_metadata",
@@ -539,9 +539,7 @@ def downgrade() -> None:
     op.drop_table("batches")
     with op.batch_alter_table("webhooks", schema=None) as batch_op:
         batch_op.drop_index(
-            "ix_webhooks_standing",
-            postgresql_where=sa.text("is_standing IS 1"),
-            sqlite_where=sa.text("is_standing IS 1"),
+            "ix_webhooks_standing", postgresql_where=sa.text("is_standing"), sqlite_where=sa.text("is_standing")
         )
 
     op.drop_table("webhooks")
