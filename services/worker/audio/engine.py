@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from services.worker.audio.allocation import keep_freed_memory
 from services.worker.audio.decode import decode
 from services.worker.audio.errors import Cancelled
 from services.worker.audio.limits import Limits
@@ -55,6 +56,7 @@ def process(
         ValueError: two operations have the same name.
         In each case no artifact is left behind, and no thread.
     """
+    keep_freed_memory()
     control = Control(on_progress, is_cancelled)
     control.poll()
     named = with_names(tuple(operations))
