@@ -23,7 +23,7 @@ SAMPLES_PER_PIXEL = 256
 _ALL: tuple[AnyOperation, ...] = (Probe(), Loudness(), Waveform(), Spectrogram(), Silence())
 _QUIET = Silence()
 _FILTERS = {
-    "ebur128": ("-af", "ebur128=peak=true:framelog=quiet", "-f", "null", "-"),
+    "ebur128": ("-af", "ebur128=peak=true:framelog=verbose", "-f", "null", "-"),
     "silencedetect": (
         "-af",
         f"silencedetect=n={_QUIET.threshold_dbfs}dB:d={_QUIET.min_seconds}",

@@ -52,5 +52,5 @@ def ffmpeg_normalize_version() -> str:
 
 def _version(program: str) -> str:
     said = subprocess.run([program, "-version"], capture_output=True, text=True, check=True).stdout
-    match = re.search(r"version (\S+)", said)
-    return "of unknown version" if match is None else re.sub(r"(-static|-0\+deb).*", "", match[1])
+    match = re.search(r"version \D?([\d.]+)", said)
+    return "of unknown version" if match is None else match[1].rstrip(".")
