@@ -1,6 +1,6 @@
 """Jobs as clients see them: read only."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,9 +9,11 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.events import JobEvent
+from shared.schema.inputs import MAIN_INPUT
 from shared.schema.jobs import (
     ArtifactView,
     AttemptView,
+    FurtherInput,
     JobSpec,
     JobStatus,
     JobSummary,
@@ -20,8 +22,10 @@ from shared.schema.jobs import (
     artifact_path,
 )
 from shared.store.database import Database
+from shared.store.job_inputs import shown_inputs
+from shared.store.ownership import owns_job
 from shared.store.records import Holder, Lease
-from shared.store.tables import artifacts, attempts, jobs, uploads
+from shared.store.tables import artifacts, attempts, is_leased, jobs, uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,31 +41,34 @@ class StoredArtifact:
 
 
 class JobViews:
-    """Queries for one job and for lists of jobs."""
+    """Queries for one job and for lists of jobs.
+
+    `owner` is the key whose jobs alone are there for who asks; None: every job is.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def get(self, job_id: UUID) -> JobView | None:
+    async def get(self, job_id: UUID, *, owner: UUID | None = None) -> JobView | None:
         """The whole job, or None when there is none of this id."""
         async with self._database.read() as connection:
-            found = await connection.execute(select(jobs).where(jobs.c.id == job_id))
+            found = await connection.execute(select(jobs).where(jobs.c.id == job_id, owns_job(owner)))
             row = found.one_or_none()
             if row is None:
                 return None
-            upload = (await connection.execute(select(uploads).where(uploads.c.id == row.upload_id))).mappings().one()
+            its_inputs = await _inputs(connection, row)
             return _view(
                 row,
-                Upload.model_validate(upload),
+                its_inputs,
                 await _attempts(connection, job_id),
                 await _artifacts(connection, job_id),
             )
 
-    async def event(self, job_id: UUID) -> JobEvent | None:
+    async def event(self, job_id: UUID, *, owner: UUID | None = None) -> JobEvent | None:
         """Where the job stands now, in the words of an event; None when there is none of this id."""
-        return next(iter(await self.events([job_id])), None)
+        return next(iter(await self.events([job_id], owner=owner)), None)
 
-    async def events(self, job_ids: Collection[UUID]) -> Sequence[JobEvent]:
+    async def events(self, job_ids: Collection[UUID], *, owner: UUID | None = None) -> Sequence[JobEvent]:
         """Where each of the jobs stands now, in the words of an event, in no order."""
         columns = (
             jobs.c.id.label("job_id"),
@@ -73,10 +80,12 @@ class JobViews:
             jobs.c.error_message,
         )
         async with self._database.read() as connection:
-            found = await connection.execute(select(*columns).where(jobs.c.id.in_(job_ids)))
+            found = await connection.execute(select(*columns).where(jobs.c.id.in_(job_ids), owns_job(owner)))
             return [JobEvent(type="status", **row) for row in found.mappings()]
 
-    async def page(self, *, status: JobStatus | None, before: UUID | None, limit: int) -> Sequence[JobSummary]:
+    async def page(
+        self, *, status: JobStatus | None, before: UUID | None, limit: int, owner: UUID | None = None
+    ) -> Sequence[JobSummary]:
         """The newest jobs first; `before` is the id of the last one that was seen."""
         columns = (
             jobs.c.id,
@@ -88,7 +97,13 @@ class JobViews:
             jobs.c.created_at,
             jobs.c.finished_at,
         )
-        query = select(*columns).join(uploads, uploads.c.id == jobs.c.upload_id).order_by(jobs.c.id.desc()).limit(limit)
+        query = (
+            select(*columns)
+            .outerjoin(uploads, uploads.c.id == jobs.c.upload_id)
+            .where(owns_job(owner))
+            .order_by(jobs.c.id.desc())
+            .limit(limit)
+        )
         if status is not None:
             query = query.where(jobs.c.status == status)
         if before is not None:
@@ -97,7 +112,7 @@ class JobViews:
             found = await connection.execute(query)
             return [JobSummary.model_validate(row) for row in found.mappings()]
 
-    async def artifact(self, job_id: UUID, name: str) -> StoredArtifact | None:
+    async def artifact(self, job_id: UUID, name: str, *, owner: UUID | None = None) -> StoredArtifact | None:
         """A visible artifact, or None."""
         columns = (
             artifacts.c.name,
@@ -111,7 +126,7 @@ class JobViews:
             select(*columns)
             .join(jobs, jobs.c.id == artifacts.c.job_id)
             .join(uploads, uploads.c.id == jobs.c.upload_id)
-            .where(artifacts.c.job_id == job_id, artifacts.c.name == name)
+            .where(artifacts.c.job_id == job_id, artifacts.c.name == name, owns_job(owner))
         )
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
@@ -119,9 +134,7 @@ class JobViews:
 
     async def holder(self, job_id: UUID) -> Holder | None:
         """Who runs the job now; None when nobody does."""
-        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(
-            jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING
-        )
+        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(jobs.c.id == job_id, is_leased)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Holder(Lease(job_id, row.attempt, row.lease_token), row.worker)
@@ -146,8 +159,26 @@ async def _artifacts(connection: AsyncConnection, job_id: UUID) -> tuple[Artifac
     )
 
 
-def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: tuple[ArtifactView, ...]) -> JobView:
+async def _inputs(connection: AsyncConnection, job: Row[Any]) -> Mapping[str, FurtherInput]:
+    """Every input of a job, by name; its own one by MAIN_INPUT."""
+    found: dict[str, FurtherInput] = {}
+    if job.upload_id is not None:
+        its_upload = (await connection.execute(select(uploads).where(uploads.c.id == job.upload_id))).mappings().one()
+        found[MAIN_INPUT] = FurtherInput(upload=Upload.model_validate(its_upload), source_url=None)
+    if not job.has_inputs:
+        return found
+    found.update(await shown_inputs(connection, job.id))
+    return found
+
+
+def _view(
+    row: Row[Any],
+    inputs: Mapping[str, FurtherInput],
+    made: tuple[AttemptView, ...],
+    files: tuple[ArtifactView, ...],
+) -> JobView:
     spec = JobSpec.model_validate(row.spec)
+    its_own = inputs.get(MAIN_INPUT)
     return JobView(
         id=row.id,
         status=row.status,
@@ -158,7 +189,9 @@ def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: t
         cancel_requested=row.cancel_requested,
         priority=row.priority,
         operations=spec.operations,
-        input=upload,
+        input=its_own and its_own.upload,
+        source_url=its_own and its_own.source_url,
+        inputs={name: found for name, found in inputs.items() if name != MAIN_INPUT},
         attempts=made,
         max_attempts=row.max_attempts,
         results=row.results or {},

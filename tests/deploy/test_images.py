@@ -32,8 +32,8 @@ IMPORTS: Mapping[str, set[str]] = {
         *("sse_starlette", "starlette", "structlog", "werkzeug"),
     },
     "services/worker": {
-        *("av", "celery", "kombu", "lameenc", "numpy", "opentelemetry", "prometheus_client", "psutil", "pydantic"),
-        *("redis", "soxr", "structlog", "tenacity", "uvloop"),
+        *("PIL", "av", "celery", "httpcore", "httpx", "kombu", "lameenc", "numpy", "opentelemetry"),
+        *("prometheus_client", "psutil", "pydantic", "redis", "soxr", "structlog", "tenacity", "uvloop"),
     },
     "services/monitor": {
         *("fastapi", "itsdangerous", "jinja2", "prometheus_client", "pydantic", "pydantic_core", "redis"),
@@ -42,9 +42,9 @@ IMPORTS: Mapping[str, set[str]] = {
 }
 # Of the other services' groups: what must not even be installed.
 WALLS: Mapping[str, set[str]] = {
-    "api": {"av", "lameenc", "numpy", "soxr", "flower"},
+    "api": {"PIL", "av", "lameenc", "numpy", "soxr", "flower"},
     "worker": {"fastapi", "starlette", "uvicorn", "python_multipart", "werkzeug", "flower"},
-    "monitor": {"av", "lameenc", "numpy", "soxr", "python_multipart", "werkzeug", "flower"},
+    "monitor": {"PIL", "av", "lameenc", "numpy", "soxr", "python_multipart", "werkzeug", "flower"},
 }
 _IMPORT_ALL = """
 import importlib, importlib.util, json, pkgutil, sys

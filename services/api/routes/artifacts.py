@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from werkzeug.http import quote_etag
 
+from services.api.access import Reader
 from services.api.conditional import ByteRange, failed_precondition, requested_range
 from services.api.documentation import answers
 from services.api.filenames import content_disposition
@@ -48,9 +49,11 @@ _ANSWERS = answers(
 
 
 @router.get("/{job_id}/artifacts/{name}", response_class=Response, responses=_ANSWERS)
-async def get_artifact(job_id: UUID, name: _Name, request: Request, resources: InjectedResources) -> Response:
+async def get_artifact(
+    job_id: UUID, name: _Name, request: Request, caller: Reader, resources: InjectedResources
+) -> Response:
     """Fetch a file that the job made. One range can be asked for, and If-Match, If-None-Match and If-Range hold."""
-    artifact = await _find(resources, job_id, name)
+    artifact = await _find(resources, job_id, name, owner=caller.owner)
     tag = artifact.sha256
     headers = {
         "ETag": quote_etag(tag),
@@ -91,11 +94,11 @@ router.add_api_route(
 )
 
 
-async def _find(resources: Resources, job_id: UUID, name: str) -> StoredArtifact:
-    artifact = await resources.views.artifact(job_id, name)
+async def _find(resources: Resources, job_id: UUID, name: str, *, owner: UUID | None) -> StoredArtifact:
+    artifact = await resources.views.artifact(job_id, name, owner=owner)
     if artifact is not None:
         return artifact
-    job = await resources.views.get(job_id)
+    job = await resources.views.get(job_id, owner=owner)
     if job is None:
         raise job_not_found(job_id)
     if job.artifacts_removed_at is not None:

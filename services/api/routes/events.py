@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from services.api import problems
+from services.api.access import Caller, Reader
 from services.api.documentation import answers
 from services.api.job_watch import Place
 from services.api.resources import InjectedResources, Resources
@@ -46,11 +47,12 @@ class _Heartbeat(ServerSentEvent):
 )
 async def follow_job(
     job_id: UUID,
+    caller: Reader,
     resources: InjectedResources,
     last_event_id: Annotated[str | None, Header(description="`id` of the last event that was received.")] = None,
 ) -> Response:
     """Follow a job by server-sent events, until it has ended."""
-    present = await resources.views.event(job_id)
+    present = await resources.views.event(job_id, owner=caller.owner)
     if present is None:
         raise problems.job_not_found(job_id)
     after = Place.parse(last_event_id)
@@ -59,7 +61,7 @@ async def follow_job(
         return Response(status_code=204)
     shutdown = anyio.Event()
     return EventSourceResponse(
-        _stream(resources, job_id, after, shutdown),
+        _stream(resources, caller, job_id, after, shutdown),
         ping=resources.settings.events_heartbeat_seconds,
         ping_message_factory=_Heartbeat,
         shutdown_event=shutdown,
@@ -68,8 +70,11 @@ async def follow_job(
 
 
 async def _stream(
-    resources: Resources, job_id: UUID, after: Place, shutdown: anyio.Event
+    resources: Resources, caller: Caller, job_id: UUID, after: Place, shutdown: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
-    with resources.metrics.event_streams.track_inprogress():
+    with (
+        resources.metrics.event_streams.track_inprogress(),
+        resources.revocations.ending(caller.key_id, shutdown),
+    ):
         async for event in resources.watch.follow(job_id, after=after, until=shutdown):
             yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(Place.of(event)))

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.api.documentation import answers
+from shared.schema.edits import EDITS
 from shared.schema.operations import OPERATIONS
 from shared.schema.results import AnyResult
 
@@ -24,16 +25,28 @@ class OperationDescription(BaseModel):
     result: dict[str, Any] = Field(description="JSON Schema of its entry in a job's `results`.")
 
 
+class EditDescription(BaseModel):
+    """What an edit does and takes."""
+
+    model_config = ConfigDict(frozen=True)
+
+    edit: str = Field(description="Its name in an operation's `edits`.")
+    summary: str
+    example: dict[str, Any] = Field(description="As it may stand in an operation's `edits`.")
+    parameters: dict[str, Any] = Field(description="JSON Schema of what `edits` say of it.")
+
+
 class Catalogue(BaseModel):
-    """All operations."""
+    """All operations, and all edits that may come before them."""
 
     model_config = ConfigDict(frozen=True)
 
     operations: tuple[OperationDescription, ...]
+    edits: tuple[EditDescription, ...]
 
 
-def _name(model: type[BaseModel]) -> str:
-    return str(model.model_fields["op"].default)
+def _name(model: type[BaseModel], field: str = "op") -> str:
+    return str(model.model_fields[field].default)
 
 
 # AnyResult is Annotated[a union of models, ...].
@@ -48,11 +61,17 @@ _CATALOGUE = Catalogue(
             result=_RESULTS[_name(operation)].model_json_schema(mode="serialization"),
         )
         for operation in OPERATIONS
-    )
+    ),
+    edits=tuple(
+        EditDescription(
+            edit=_name(edit, "edit"), summary=edit.summary, example=edit.example, parameters=edit.model_json_schema()
+        )
+        for edit in EDITS
+    ),
 )
 
 
 @router.get("", responses=answers(500))
 async def list_operations() -> Catalogue:
-    """List the operations that a job can ask for, each with its parameters, its result and an example."""
+    """List the operations and edits that a job can ask for, with their parameters, results and examples."""
     return _CATALOGUE

@@ -79,6 +79,36 @@ class TooManyStreams(LimitExceeded):
     code = "too_many_streams"
 
 
+class EditImpossible(AudioError):
+    """What an edit or a split asks for cannot be done to this audio; each way has its own subclass."""
+
+    code = "edit_impossible"
+
+
+class NothingLeft(EditImpossible):
+    """The edits leave no sample of the audio."""
+
+    code = "nothing_left"
+
+
+class FilterTooHigh(EditImpossible):
+    """A filter's frequency is beyond what the sample rate can hold."""
+
+    code = "filter_too_high"
+
+
+class TooManyParts(EditImpossible):
+    """A split would write more parts than it may."""
+
+    code = "too_many_parts"
+
+
+class TooMuchMetadata(LimitExceeded):
+    """More tags, pictures and index than allowed."""
+
+    code = "too_much_metadata"
+
+
 class Cancelled(AudioError):
     """The caller's `is_cancelled` said so."""
 

@@ -98,16 +98,37 @@ def frame_bytes(data: bytes) -> int | None:
 
 def promised_seconds(file: BinaryIO) -> float:
     """Seconds that the Xing, Info or VBRI header of an MP3 promises; 0 without one."""
+    data, header = _first_frame(file)
+    if header is None:
+        return 0.0
+    frames, silent = _counted_frames(data, header)
+    return max(0, frames * header.samples - silent) / header.sample_rate
+
+
+def constant_kbps(file: BinaryIO) -> int | None:
+    """The bit rate of an MP3, or None where its first frame says that it varies: LAME's tag is Info if it does not."""
+    data, header = _first_frame(file)
+    if header is None:
+        return None
+    tag = 4 + header.side_info_bytes
+    if data[tag : tag + 4] == b"Xing" or data[36:40] == b"VBRI":
+        return None
+    # The frame of a tag has a rate of its own.
+    header = parse_header(data[header.length :]) or header
+    return header.bitrate_kbps or None
+
+
+def _first_frame(file: BinaryIO) -> tuple[bytes, FrameHeader | None]:
+    """The first frame that another follows: the bytes from there on, and its header; None where there is none."""
     file.seek(_after_id3v2(file))
     data = file.read(_HEADER_SEARCH_BYTES)
     start = data.find(b"\xff")
     while start >= 0:
         header = parse_header(data[start : start + 4])
         if header and parse_header(data[start + header.length :]):
-            frames, silent = _counted_frames(data[start:], header)
-            return max(0, frames * header.samples - silent) / header.sample_rate
+            return data[start:], header
         start = data.find(b"\xff", start + 1)
-    return 0.0
+    return b"", None
 
 
 def _counted_frames(data: bytes, header: FrameHeader) -> tuple[int, int]:

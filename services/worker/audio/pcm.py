@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,11 @@ class Resolution(StrEnum):
     INT24 = "int24"
     FLOAT = "float"
     LOSSY = "lossy"
+
+    @property
+    def once_changed(self) -> "Resolution":
+        """What it is when arithmetic has gone over the samples: no integers, but worth no more bits than before."""
+        return {Resolution.INT16: Resolution.LOSSY, Resolution.INT24: Resolution.FLOAT}.get(self, self)
 
 
 @dataclass(frozen=True)
@@ -54,6 +59,11 @@ class Block:
     def __init__(self, make: Callable[[], Samples], position: float) -> None:
         self.position = position
         self._make = make
+
+    @classmethod
+    def ready(cls, samples: Samples, position: float) -> Self:
+        """A block of samples that are there already."""
+        return cls(lambda: samples, position)
 
     @cached_property
     def samples(self) -> Samples:

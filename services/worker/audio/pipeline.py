@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from services.worker.audio.errors import Cancelled
 from services.worker.audio.pcm import Block, Samples
@@ -31,6 +31,11 @@ class Consumer(Protocol):
 
     def finish(self) -> None:
         """There is no more."""
+
+
+Branch: TypeAlias = Callable[[Iterator[Block], Callable[[], bool]], None]
+"""Something that reads the blocks of a pass for itself, in a thread of its own and as far as it wants: it is given an
+iterator over them, and a check whether the pass is over."""
 
 
 class Control:
@@ -72,6 +77,14 @@ class Control:
 
 class _Stopped(Exception):
     """Ends a thread that is no longer needed."""
+
+
+class _Feed:
+    """The queue of one reader, which may leave before the end."""
+
+    def __init__(self) -> None:
+        self.blocks: queue.Queue[Block | None] = queue.Queue(_QUEUE_BLOCKS)
+        self.is_left = False
 
 
 class _Pass:
@@ -118,9 +131,14 @@ class _Pass:
             except queue.Empty:
                 continue
 
+    @property
+    def is_over(self) -> bool:
+        """Whether its threads are to end."""
+        return self._stop.is_set()
+
     def check(self) -> None:
         """End the calling thread of the pass if the pass is over."""
-        if self._stop.is_set():
+        if self.is_over:
             raise _Stopped
 
     def poll(self) -> None:
@@ -141,32 +159,38 @@ class _Pass:
 
 
 def run_pass(
-    blocks: Iterable[Block], measuring: Sequence[Consumer], encoding: Sequence[Consumer], control: Control
+    blocks: Iterable[Block],
+    measuring: Sequence[Consumer],
+    encoding: Sequence[Consumer],
+    control: Control,
+    branches: Sequence[Branch] = (),
 ) -> int:
     """Feed every consumer with every block, and finish them.
 
     Args:
-        blocks: iterated in a thread of its own.
+        blocks: iterated in a thread of its own; not to its end where there are only branches, and all have left.
         measuring: fed in the calling thread, one after another.
         encoding: each fed in a thread of its own.
         control: polled all the time.
+        branches: each run in a thread of its own.
 
     Returns:
         Frames that went by.
 
     Raises:
         Cancelled: by the caller.
-        Exception: whatever a consumer or the iteration raised, first come; nothing runs on after it.
+        Exception: whatever a consumer, a branch or the iteration raised, first come; nothing runs on after it.
     """
     current = _Pass(control)
     decoded: queue.Queue[Block | None] = queue.Queue(_QUEUE_BLOCKS)
-    feeds: list[queue.Queue[Block | None]] = [queue.Queue(_QUEUE_BLOCKS) for _ in encoding]
+    readers = [partial(_consume, consumer=consumer) for consumer in encoding]
+    readers += [partial(_run_branch, branch=branch) for branch in branches]
+    feeds = [_Feed() for _ in readers]
     frames = 0
     with current.joined():
         current.start("decode", partial(_produce, current, blocks, decoded))
-        encoders = [
-            current.start("encode", partial(_consume, current, feed, consumer))
-            for feed, consumer in zip(feeds, encoding, strict=True)
+        threads = [
+            current.start("encode", partial(reader, current, feed)) for feed, reader in zip(feeds, readers, strict=True)
         ]
         while (block := _next(current, decoded)) is not None:
             frames += block.samples.shape[1]
@@ -175,14 +199,16 @@ def run_pass(
             for consumer in measuring:
                 consumer.add(block.samples)
             control.progress(block.position)
+            if feeds and not measuring and all(feed.is_left for feed in feeds):
+                break
         for feed in feeds:
             _hand_over(current, feed, None)
         for consumer in measuring:
             consumer.finish()
-        for encoder in encoders:
-            while encoder.is_alive():
+        for thread in threads:
+            while thread.is_alive():
                 current.poll()
-                encoder.join(_POLL_SECONDS)
+                thread.join(_POLL_SECONDS)
         current.poll()
     return frames
 
@@ -193,12 +219,17 @@ def _produce(current: _Pass, blocks: Iterable[Block], into: "queue.Queue[Block |
     current.put(into, None)
 
 
-def _consume(current: _Pass, feed: "queue.Queue[Block | None]", consumer: Consumer) -> None:
-    while (block := current.get(feed)) is not None:
+def _consume(current: _Pass, feed: _Feed, consumer: Consumer) -> None:
+    while (block := current.get(feed.blocks)) is not None:
         for start in range(0, block.samples.shape[1], _SLICE_FRAMES):
             current.check()
             consumer.add(block.samples[:, start : start + _SLICE_FRAMES])
     consumer.finish()
+
+
+def _run_branch(current: _Pass, feed: _Feed, branch: Branch) -> None:
+    branch(iter(partial(current.get, feed.blocks), None), lambda: current.is_over)
+    feed.is_left = True
 
 
 def _next(current: _Pass, out_of: "queue.Queue[Block | None]") -> Block | None:
@@ -210,10 +241,11 @@ def _next(current: _Pass, out_of: "queue.Queue[Block | None]") -> Block | None:
             continue
 
 
-def _hand_over(current: _Pass, feed: "queue.Queue[Block | None]", block: Block | None) -> None:
-    while True:
+def _hand_over(current: _Pass, feed: _Feed, block: Block | None) -> None:
+    while not feed.is_left:
         current.poll()
         try:
-            return feed.put(block, timeout=_POLL_SECONDS)
+            feed.blocks.put(block, timeout=_POLL_SECONDS)
         except queue.Full:
             continue
+        return

@@ -1,19 +1,23 @@
 """What the container says of itself and its streams."""
 
-from collections.abc import Mapping
-
 from av.audio.stream import AudioStream as LibavAudioStream
+from av.stream import Stream
 
-from services.worker.audio.source import Source, bits_per_sample, layout_name
-from shared.schema.results import AudioStream, ProbeResult
-
-# Tags are the uploader's to choose: enough for any honest file, too little to fill a database.
-_MOST_TAGS = 100
-_LONGEST_TAG = 2000
+from services.worker.audio.cover import Cover
+from services.worker.audio.source import Source, bits_per_sample, is_attached_picture, layout_name
+from services.worker.audio.tags import all_tags, clean
+from shared.schema.results import MOST_CHAPTERS, AudioStream, Chapter, CoverArt, OtherStream, ProbeResult
 
 
-def describe(source: Source, decoded: int) -> ProbeResult:
-    """The result of probe, once the audio was decoded (`decoded`: frames)."""
+def describe(source: Source, decoded: int, cover: Cover | None, cover_artifact: str | None) -> ProbeResult:
+    """The result of probe, once the audio was decoded.
+
+    Args:
+        source: the input.
+        decoded: frames that were decoded.
+        cover: its cover picture, where it can be looked into.
+        cover_artifact: the name of the file that it was written to.
+    """
     seconds = decoded / source.pcm.sample_rate
     return ProbeResult(
         container=source.container.format.name,
@@ -22,8 +26,51 @@ def describe(source: Source, decoded: int) -> ProbeResult:
         bitrate_kbps=round(source.size * 8 / seconds / 1000, 3) if seconds else None,
         streams=tuple(_stream(stream) for stream in source.container.streams.audio),
         audio_stream=source.stream.index,
-        tags=_tags(source.container.metadata) or _tags(source.stream.metadata),
+        other_streams=tuple(_other(stream) for stream in source.container.streams if _is_other(stream)),
+        tags=all_tags(source),
+        cover_art=_cover_art(source, cover, cover_artifact),
+        chapters=_chapters(source),
     )
+
+
+def _is_other(stream: Stream) -> bool:
+    return stream.type != "audio" and not is_attached_picture(stream)
+
+
+def _other(stream: Stream) -> OtherStream:
+    # PyAV's stub says that there always is a codec context; for a codec unknown to this build there is none.
+    context = getattr(stream, "codec_context", None)
+    codec = None if context is None else context.codec.canonical_name
+    return OtherStream(index=stream.index, kind=stream.type, codec=codec)
+
+
+def _cover_art(source: Source, cover: Cover | None, artifact: str | None) -> CoverArt | None:
+    if cover is not None:
+        return CoverArt(
+            format=cover.format,
+            width=cover.width,
+            height=cover.height,
+            size_bytes=len(cover.data),
+            artifact=artifact,
+        )
+    if any(is_attached_picture(stream) for stream in source.container.streams):
+        return CoverArt(format=None, width=None, height=None, size_bytes=None)
+    return None
+
+
+def _chapters(source: Source) -> tuple[Chapter, ...]:
+    chapters = []
+    for chapter in source.container.chapters()[:MOST_CHAPTERS]:
+        unit = float(chapter["time_base"] or 0)
+        title = chapter["metadata"].get("title")
+        chapters.append(
+            Chapter(
+                start_seconds=round(chapter["start"] * unit, 6),
+                end_seconds=round(chapter["end"] * unit, 6),
+                title=None if title is None else clean(title),
+            )
+        )
+    return tuple(chapters)
 
 
 def _stream(stream: LibavAudioStream) -> AudioStream:
@@ -52,7 +99,3 @@ def _stream(stream: LibavAudioStream) -> AudioStream:
         bitrate_kbps=round(stream.bit_rate / 1000, 3) if stream.bit_rate else None,
         language=stream.language,
     )
-
-
-def _tags(metadata: Mapping[str, str]) -> dict[str, str]:
-    return {key[:_LONGEST_TAG]: value[:_LONGEST_TAG] for key, value in list(metadata.items())[:_MOST_TAGS]}

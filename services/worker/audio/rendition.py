@@ -4,10 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from services.worker.audio.encoders import EXTENSIONS, MEDIA_TYPES, Plan, open_encoder
+from services.worker.audio.encoders import EXTENSIONS, MEDIA_TYPES, Labels, Plan, open_encoder
 from services.worker.audio.layouts import Mixer
 from services.worker.audio.limiter import Limiter
-from services.worker.audio.loudness import LoudnessMeter, Measurement
+from services.worker.audio.loudness import LoudnessMeter
 from services.worker.audio.pcm import Pcm, Resolution, Samples
 from services.worker.audio.report import Artifact
 from services.worker.audio.resample import Resampler
@@ -22,9 +22,11 @@ class Rendition:
         plan: Plan,
         source: Pcm,
         output_dir: Path,
+        labels: Labels,
         *,
         gain_db: float = 0.0,
         ceiling_dbtp: float | None = None,
+        dual_mono: bool = False,
     ) -> None:
         self.plan = plan
         self.path = output_dir / f"{name}.{EXTENSIONS[plan.format]}"
@@ -33,10 +35,12 @@ class Rendition:
         self._gain = np.float32(10 ** (gain_db / 20))
         self._mixer = Mixer(source.channels, plan.channels)
         self._resampler = Resampler(source.sample_rate, plan.sample_rate, len(plan.channels))
-        self._limited = None if ceiling_dbtp is None else _Limited(plan, source.resolution, ceiling_dbtp)
-        exact = source.resolution is Resolution.INT16 or (source.resolution is Resolution.INT24 and plan.bits == 24)
+        self._limited = (
+            None if ceiling_dbtp is None else _Limited(plan, source.resolution, ceiling_dbtp, dual_mono=dual_mono)
+        )
+        exact = source.resolution is Resolution.INT16 or (source.resolution is Resolution.INT24 and plan.bits >= 24)
         changed = gain_db != 0 or self._mixer.changes_samples or self._resampler.changes_samples
-        self._encoder = open_encoder(self.path, plan, dither=changed or not exact)
+        self._encoder = open_encoder(self.path, plan, labels, dither=changed or not exact)
 
     def add(self, samples: Samples) -> None:
         """Take in a block, shape (source channels, frames)."""
@@ -50,6 +54,9 @@ class Rendition:
         self._write(self._resampler.flush())
         if self._limited is not None:
             self._encode(self._limited.flush())
+        if not self.frames:
+            # Of a few samples at a high rate resampling can leave none, and a file without a sample is none either.
+            self._encode(np.zeros((len(self.plan.channels), 1), np.float32))
         self._encoder.finish()
 
     def abort(self) -> None:
@@ -63,9 +70,9 @@ class Rendition:
         return self.frames / self.plan.sample_rate
 
     @property
-    def limited(self) -> Measurement | None:
-        """Loudness of what the limiter gave to the encoder; None without one."""
-        return None if self._limited is None else self._limited.measurement()
+    def limited(self) -> LoudnessMeter | None:
+        """The meter of what the limiter gave to the encoder; None without one."""
+        return None if self._limited is None else self._limited.meter
 
     @property
     def largest_reduction_db(self) -> float:
@@ -86,9 +93,9 @@ class Rendition:
 class _Limited:
     """A limiter, and a meter behind it."""
 
-    def __init__(self, plan: Plan, resolution: Resolution, ceiling_dbtp: float) -> None:
+    def __init__(self, plan: Plan, resolution: Resolution, ceiling_dbtp: float, *, dual_mono: bool) -> None:
         self.limiter = Limiter(plan.sample_rate, len(plan.channels), ceiling_dbtp)
-        self._meter = LoudnessMeter(Pcm(plan.sample_rate, plan.channels, resolution))
+        self.meter = LoudnessMeter(Pcm(plan.sample_rate, plan.channels, resolution), dual_mono=dual_mono)
 
     def limit(self, samples: Samples) -> Samples:
         """See Limiter."""
@@ -97,14 +104,10 @@ class _Limited:
     def flush(self) -> Samples:
         """See Limiter."""
         rest = self._measured(self.limiter.flush())
-        self._meter.finish()
+        self.meter.finish()
         return rest
-
-    def measurement(self) -> Measurement:
-        """Of all that was limited, once it is flushed."""
-        return self._meter.measurement()
 
     def _measured(self, samples: Samples) -> Samples:
         if samples.shape[1]:
-            self._meter.add(samples)
+            self.meter.add(samples)
         return samples

@@ -4,8 +4,19 @@ import json
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.worker.audio.pcm import Pcm, Samples
+
+
+def heard(samples: Samples, threshold: float) -> NDArray[np.intp]:
+    """Frames of a block at which a sample of any channel has a magnitude of `threshold` (linear) or more, ascending."""
+    limit = np.float32(threshold)
+    loud = np.zeros(samples.shape[1], np.bool_)
+    for channel in samples:
+        loud |= channel >= limit
+        loud |= channel <= -limit
+    return np.flatnonzero(loud)
 
 
 class SilenceWriter:
@@ -21,7 +32,7 @@ class SilenceWriter:
         self.first: list[tuple[float, float]] = []
         self._keep = keep
         self._rate = pcm.sample_rate
-        self._threshold = np.float32(10 ** (threshold_dbfs / 20))
+        self._threshold = 10 ** (threshold_dbfs / 20)
         self._shortest = max(1, round(min_seconds * pcm.sample_rate))
         self._frames = 0
         self._silent_frames = 0
@@ -32,11 +43,7 @@ class SilenceWriter:
 
     def add(self, samples: Samples) -> None:
         """Take in a block, shape (channels, frames)."""
-        loud = np.zeros(samples.shape[1], np.bool_)
-        for channel in samples:
-            loud |= channel >= self._threshold
-            loud |= channel <= -self._threshold
-        positions = np.flatnonzero(loud) + self._frames
+        positions = heard(samples, self._threshold) + self._frames
         self._frames += samples.shape[1]
         if not len(positions):
             return

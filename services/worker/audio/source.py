@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NoReturn, TypeAlias
 
@@ -19,7 +20,7 @@ from av import Packet
 from av.audio.layout import AudioLayout
 from av.audio.stream import AudioStream
 from av.container import InputContainer
-from av.stream import Discard
+from av.stream import Discard, Disposition, Stream
 
 from services.worker.audio.errors import (
     DamagedFile,
@@ -29,6 +30,7 @@ from services.worker.audio.errors import (
     SampleRateTooHigh,
     TooManyChannels,
     TooManyStreams,
+    TooMuchMetadata,
     TruncatedFile,
     UnsupportedFormat,
 )
@@ -73,6 +75,7 @@ class Source:
         size: bytes.
         pcm: what decoding it gives.
         bits: bits of a coded sample, or None where the codec has no such thing.
+        path, limits, name: what it was opened with.
     """
 
     container: InputContainer
@@ -81,6 +84,28 @@ class Source:
     size: int
     pcm: Pcm
     bits: int | None
+    path: Path
+    limits: Limits
+    name: str | None
+
+    def attached_picture(self) -> bytes | None:
+        """The first cover picture; None where there is none, or one larger than the limit.
+
+        FFmpeg hands pictures out as packets in front of the audio's, and those are the decoder's to read: the file is
+        opened once more.
+        """
+        if not any(is_attached_picture(stream) for stream in self.container.streams.video):
+            return None
+        with self.path.open("rb", buffering=0) as file, _open_container(file, self.limits, self.name) as container:
+            for packet in islice(container.demux(), len(container.streams)):
+                if is_attached_picture(packet.stream) and packet.size:
+                    return bytes(packet) if packet.size <= self.limits.cover_bytes else None
+        return None
+
+
+def is_attached_picture(stream: Stream) -> bool:
+    """Whether a stream is a picture of its file, and no film."""
+    return bool(stream.disposition & Disposition.attached_pic)
 
 
 @contextmanager
@@ -94,7 +119,7 @@ def open_source(path: Path, limits: Limits, name: str | None = None) -> Iterator
 
     Raises:
         EmptyFile, NotAudio, UnsupportedFormat, DamagedFile, TruncatedFile, ExternalReference: the file is no input.
-        TooManyChannels, SampleRateTooHigh, TooManyStreams: it is too much of one.
+        TooManyChannels, SampleRateTooHigh, TooManyStreams, TooMuchMetadata: it is too much of one.
         OSError: the file cannot be read.
     """
     with path.open("rb", buffering=0) as file:
@@ -108,7 +133,7 @@ def open_source(path: Path, limits: Limits, name: str | None = None) -> Iterator
                     other.discard = Discard.all
             bits = bits_per_sample(stream)
             pcm = Pcm(stream.rate, _channel_names(stream), _resolution(stream, bits))
-            yield Source(container, stream, file, size, pcm, bits)
+            yield Source(container, stream, file, size, pcm, bits, path, limits, name)
 
 
 def refuse_reference(url: str, flags: int, options: dict[str, str]) -> NoReturn:
@@ -127,9 +152,10 @@ def _open_container(file: BinaryIO, limits: Limits, name: str | None) -> InputCo
     }
     start = file.read(16)
     file.seek(0)
+    unnamed = _Unnamed(file, name, limits.header_bytes)
     try:
         container = av.open(
-            _Unnamed(file, name),
+            unnamed,
             "r",
             container_options=options,
             metadata_errors="replace",
@@ -151,18 +177,43 @@ def _open_container(file: BinaryIO, limits: Limits, name: str | None) -> InputCo
         if start.startswith(_SIGNATURES):
             raise DamagedFile("The file is cut short or damaged: no audio could be found in it.") from error
         raise NotAudio("Not an audio file: no audio stream was found.") from error
+    unnamed.is_opened = True
     return container
 
 
 class _Unnamed:
-    """A file as FFmpeg sees it: no path that an error could tell, and no name but an extension that may help."""
+    """A file as FFmpeg sees it: no path that an error could tell, and no name but an extension that may help.
 
-    def __init__(self, file: BinaryIO, name: str | None) -> None:
+    What FFmpeg reads before the audio, it keeps in memory, some of it several times: tags, pictures, an index.
+
+    Attributes:
+        is_opened: what is read from now on is audio.
+    """
+
+    def __init__(self, file: BinaryIO, name: str | None, header_bytes: int) -> None:
         suffix = Path(name or "").suffix.lower()
         self.name = "input" + (suffix if suffix in _TELLING_EXTENSIONS else "")
-        self.read = file.read
         self.tell = file.tell
+        self.is_opened = False
         self._file = file
+        self._header_bytes = header_bytes
+        self._read = 0
+
+    def read(self, size: int) -> bytes:
+        """Read up to so many bytes.
+
+        Raises:
+            TooMuchMetadata: and that is still no audio.
+        """
+        data = self._file.read(size)
+        if not self.is_opened:
+            self._read += len(data)
+            if self._read > self._header_bytes:
+                raise TooMuchMetadata(
+                    f"The file has more than the {self._header_bytes // 1_000_000} MB of tags, pictures and index that "
+                    "are allowed in front of its audio."
+                )
+        return data
 
     def seek(self, offset: int, whence: int = 0) -> int:
         """As FFmpeg's own files do it: a place that no file has is an error code, and no trouble of the machine's."""

@@ -1,7 +1,7 @@
 """Where the time of a run goes: to decoding, to what several operations share, and to each operation."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from services.worker.audio.pcm import Block, Samples
@@ -13,7 +13,7 @@ class Timing:
     """One part of a run. Parts run beside one another: their spans overlap.
 
     Attributes:
-        step: `decode`, `meter` or the kind of an operation.
+        step: `decode`, `edit`, `meter` or the kind of an operation.
         began_ns: Unix time in nanoseconds of the first block.
         ended_ns: of the end of the last pass.
         busy_seconds: how long it was at work in between.
@@ -43,6 +43,30 @@ class Stopwatch:
                 return
             yield block
 
+    def transformed(
+        self, transform: Callable[[Iterator[Block]], Iterator[Block]], blocks: Iterator[Block]
+    ) -> Iterator[Block]:
+        """What a transformation makes of blocks, timed without the time that it waits for them."""
+        lap = self._lap()
+
+        def awaited() -> Iterator[Block]:
+            while True:
+                lap.end()
+                block = next(blocks, None)
+                lap.begin()
+                if block is None:
+                    return
+                yield block
+
+        results = transform(awaited())
+        while True:
+            lap.begin()
+            result = next(results, None)
+            lap.end()
+            if result is None:
+                return
+            yield result
+
     def consumer(self, consumer: Consumer) -> Consumer:
         """The same consumer, timed."""
         return _Timed(consumer, self._lap())
@@ -70,12 +94,13 @@ class Stopwatches:
 
     def __init__(self, operations: Sequence[str]) -> None:
         self.decode = Stopwatch("decode")
+        self.edit = Stopwatch("edit")
         self.meter = Stopwatch("meter")
         self.operations = [Stopwatch(operation) for operation in operations]
 
     def timings(self) -> tuple[Timing, ...]:
         """The times, once everything has ended."""
-        watches = (self.decode, self.meter, *self.operations)
+        watches = (self.decode, self.edit, self.meter, *self.operations)
         return tuple(timing for watch in watches if (timing := watch.timing()) is not None)
 
 

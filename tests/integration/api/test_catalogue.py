@@ -16,8 +16,10 @@ async def test_every_operation_is_in_the_catalogue(api: httpx.AsyncClient) -> No
         "waveform",
         "spectrogram",
         "silence",
+        "acx",
         "transcode",
         "normalize",
+        "split",
     }
     assert len(listed) == len(OPERATIONS)
     for entry in listed:
@@ -27,6 +29,28 @@ async def test_every_operation_is_in_the_catalogue(api: httpx.AsyncClient) -> No
         assert entry["example"]["op"] == entry["op"]
         assert entry["parameters"]["properties"]["op"]["const"] == entry["op"]
         assert entry["result"]["properties"]["op"]["const"] == entry["op"]
+        assert entry["parameters"]["additionalProperties"] is False
+
+
+async def test_every_edit_is_in_the_catalogue(api: httpx.AsyncClient) -> None:
+    listed = (await api.get("/api/operations")).json()["edits"]
+    assert {entry["edit"] for entry in listed} == {
+        "trim",
+        "fade",
+        "concatenate",
+        "intro",
+        "outro",
+        "trim_silence",
+        "remove_silence",
+        "high_pass",
+        "denoise",
+    }
+    for entry in listed:
+        assert entry["summary"]
+        edited = {"op": "transcode", "format": "flac", "edits": [entry["example"]]}
+        TypeAdapter(AnyOperation).validate_python(edited)
+        assert entry["example"]["edit"] == entry["edit"]
+        assert entry["parameters"]["properties"]["edit"]["const"] == entry["edit"]
         assert entry["parameters"]["additionalProperties"] is False
 
 

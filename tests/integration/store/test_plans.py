@@ -20,15 +20,20 @@ from asyncpg.connection import LoggedQuery
 from sqlalchemy import event, text
 
 import shared.store
+from shared.key_secrets import digest_of, new_secret
 from shared.schema.jobs import JobStatus
+from shared.schema.keys import Scope
+from shared.store.api_keys import ApiKeys
 from shared.store.audit import AuditOutcome, AuditTrail
 from shared.store.backlog import Backlog, OverdueJob
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.finished import Finished
 from shared.store.footprint import Footprint
+from shared.store.idempotency import Answer, IdempotencyKeys, Reservation
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
+from shared.store.key_usage import KeyUsage
 from shared.store.leadership import Leadership
 from shared.store.one_statement import Lender, OneStatement
 from shared.store.operations_views import OperationsViews
@@ -36,6 +41,7 @@ from shared.store.queue_pauses import QueuePauses
 from shared.store.records import Claim, Lease
 from shared.store.retention import Position, Retention, StoredUpload
 from shared.store.tallies import Tallies
+from shared.store.turns import Turns
 from shared.store.uploads import Uploads
 from shared.store.workers import Workers
 from tests.integration.store.conftest import ARTIFACT, RESULTS, SPEC, USAGE
@@ -44,10 +50,18 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads"})
 # An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
+# One in a hundred jobs is of a key, which may have two of them run at a time.
+KEY = UUID("01901000-0000-7000-8000-000000000001")
 POPULATION = (
+    f"""
+    INSERT INTO api_keys (id, name, prefix, secret_sha256, scopes, created_at, max_running_jobs)
+    SELECT CASE WHEN n = 5 THEN '{KEY}' ELSE gen_random_uuid() END, 'key', 'wm_', n::text, '[]', now(), 2
+    FROM generate_series(1, 50) n
+    """,
     """
-    INSERT INTO uploads (id, sha256, size_bytes, filename, created_at, expired_at, removed_at)
-    SELECT gen_random_uuid(), encode(sha256(n::text::bytea), 'hex'), 1000 + n, 'a.wav', now() - n * interval '78 s',
+    INSERT INTO uploads (id, key_id, sha256, size_bytes, filename, created_at, expired_at, removed_at)
+    SELECT gen_random_uuid(), (SELECT id FROM api_keys WHERE secret_sha256 = (n % 5000)::text),
+           encode(sha256(n::text::bytea), 'hex'), 1000 + n, 'a.wav', now() - n * interval '78 s',
            CASE WHEN n > 99000 THEN now() - interval '1 day' END, CASE WHEN n > 99500 THEN now() END
     FROM generate_series(1, 100000) n
     """,
@@ -55,10 +69,12 @@ POPULATION = (
     CREATE TEMPORARY TABLE numbered AS SELECT id, row_number() OVER () AS n FROM uploads WHERE expired_at IS NULL
     """,
     """
-    INSERT INTO jobs (id, status, queue, priority, spec, upload_id, input_bytes, version, progress, cancel_requested,
+    INSERT INTO jobs (id, key_id, status, queue, priority, spec, upload_id, input_bytes, version, progress,
+                      cancel_requested,
                       attempt, attempts_spent, max_attempts, lease_token, lease_expires_at, worker, not_before,
                       dispatched_at, error_code, error_message, poisoned, created_at, started_at, finished_at)
-    SELECT gen_random_uuid(), status, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
+    SELECT gen_random_uuid(), (SELECT id FROM api_keys WHERE secret_sha256 = (k % 5000)::text), status,
+           CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
            numbered.id, 1000, 3, 0.5, false, 1, 1, 4,
            CASE WHEN status = 'running' THEN gen_random_uuid() END,
            CASE WHEN status = 'running' THEN now() + interval '30 s' END,
@@ -106,6 +122,11 @@ class Place:
         self.tallies = Tallies(database)
         self.footprint = Footprint(database)
         self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
+        self.keys = ApiKeys(database)
+        self.usage = KeyUsage(database)
+        self.turns = Turns(database)
+        self.idempotency = IdempotencyKeys(database)
+        self.key_id = KEY
         self.upload_id = uuid4()
         self.digest = "0f" * 32
         # Where a walk through the history may have come to.
@@ -117,6 +138,22 @@ class Place:
     async def new(self) -> UUID:
         created = await self.jobs.create(SPEC, upload_id=self.upload_id, queue="default", max_attempts=4)
         return created.job_id
+
+    async def reservation(self) -> Reservation:
+        reserved = await self.idempotency.reserve(str(uuid4()), key_id=self.key_id, fingerprint="ab" * 32)
+        assert isinstance(reserved, Reservation)
+        return reserved
+
+    async def completed(self, reservation: Reservation) -> None:
+        async with self.database.write() as connection:
+            await self.idempotency.complete(connection, reservation, Answer(202, "{}", "/api/jobs/1"))
+
+    async def held(self) -> None:
+        for _ in range(3):
+            await self.jobs.create(
+                SPEC, upload_id=self.upload_id, queue="default", max_attempts=4, key_id=self.key_id, owner=None
+            )
+        assert len(await self.turns.release(self.key_id, limit=BATCH)) == 2
 
     async def claimed(self) -> Claim:
         claim = await self.jobs.claim(await self.new(), worker="host/1/1", lease_seconds=30)
@@ -160,12 +197,24 @@ class Place:
         for status in (None, JobStatus.QUEUED, JobStatus.SUCCEEDED):
             await self.views.page(status=status, before=newest[-1].id, limit=51)
             await self.views.page(status=status, before=None, limit=51)
+            for owner in (self.key_id, uuid4()):
+                await self.views.page(status=status, before=None, limit=51, owner=owner)
+                await self.views.page(status=status, before=newest[-1].id, limit=51, owner=owner)
 
 
 DAY = 86_400.0
 # Of a batch each row is found by an index; so many of them cost far less than the table.
 BATCH = 100
 CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
+    "ApiKeys.create": lambda place: place.keys.create(new_secret(), name="a", scopes=[Scope.READ]),
+    "ApiKeys.make_first": lambda place: place.keys.make_first(new_secret()),
+    "ApiKeys.find": lambda place: place.keys.find(digest_of(new_secret())),
+    "ApiKeys.get": lambda place: place.keys.get(place.key_id),
+    "ApiKeys.valid_among": lambda place: place.keys.valid_among([uuid4() for _ in range(BATCH)]),
+    "ApiKeys.any": lambda place: place.keys.any(),
+    "ApiKeys.all": lambda place: place.keys.all(),
+    "ApiKeys.rotate": lambda place: place.keys.rotate(uuid4(), new_secret(), overlap_seconds=60),
+    "ApiKeys.revoke": lambda place: place.keys.revoke(uuid4()),
     "AuditTrail.begin": lambda place: place.audit.begin(who="Ada", action="pause", target="low"),
     "AuditTrail.end": lambda place: place.audit.end(uuid4(), AuditOutcome.DONE, "Done."),
     "AuditTrail.get": lambda place: place.audit.get(uuid4()),
@@ -183,6 +232,15 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Footprint.size_bytes": lambda place: place.footprint.size_bytes(),
     "Footprint.rows": lambda place: place.footprint.rows(),
     "Footprint.connections": lambda place: place.footprint.connections(),
+    "IdempotencyKeys.reserve": lambda place: place.reservation(),
+    "IdempotencyKeys.complete": lambda place: _with(place.completed, place.reservation()),
+    "IdempotencyKeys.complete_alone": lambda place: _with(
+        lambda reserved: place.idempotency.complete_alone(reserved, Answer(201, "{}")), place.reservation()
+    ),
+    "IdempotencyKeys.release": lambda place: _with(place.idempotency.release, place.reservation()),
+    "IdempotencyKeys.forget": lambda place: place.idempotency.forget(BATCH),
+    "KeyUsage.queued_jobs": lambda place: place.usage.queued_jobs(place.key_id, at_most=1000),
+    "KeyUsage.stored_bytes": lambda place: place.usage.stored_bytes(place.key_id),
     "JobViews.get": lambda place: _with(place.views.get, place.new()),
     "JobViews.event": lambda place: _with(place.views.event, place.new()),
     "JobViews.events": lambda place: place.views.events([uuid4() for _ in range(BATCH)]),
@@ -252,6 +310,8 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     ),
     "Tallies.add": lambda place: place.tallies.add("x", {"a": 1, "b": 2}),
     "Tallies.all": lambda place: place.tallies.all(),
+    "Turns.release": lambda place: place.held(),
+    "Turns.waiting_keys": lambda place: place.turns.waiting_keys(),
     "Uploads.add": lambda place: place.upload(),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
     "Workers.beat": lambda place: place.workers.beat(
@@ -359,10 +419,13 @@ async def test_no_statement_reads_a_whole_table(place: Place) -> None:
 
 
 async def test_what_a_deletion_checks_is_indexed(database: Database) -> None:
-    """PostgreSQL looks for rows that refer to a deleted one by itself, and no plan shows it."""
+    """PostgreSQL looks for rows that refer to a deleted one by itself, and no plan shows it.
+
+    Keys are never deleted: what they made needs no index for that, which jobs and uploads without a key would pay for.
+    """
     unindexed = """
         SELECT conrelid::regclass || '.' || conname FROM pg_constraint AS key
-        WHERE contype = 'f' AND NOT EXISTS (
+        WHERE contype = 'f' AND confrelid <> 'api_keys'::regclass AND NOT EXISTS (
             SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND indpred IS NULL
         )
     """

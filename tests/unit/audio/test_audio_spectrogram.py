@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from services.worker.audio.engine import process
 from services.worker.audio.pcm import Pcm, Resolution
 from services.worker.audio.spectrogram import SpectrogramWriter
-from services.worker.audio.spectrogram.picture import color_table, write_png
+from services.worker.audio.spectrogram.picture import color_table, paint
 from shared.schema.operations import ColorMap, Spectrogram
 from shared.schema.results import SpectrogramResult
 from tests.unit.audio.independent import ffmpeg
@@ -180,7 +180,7 @@ def test_colors_grow_brighter(colors: ColorMap) -> None:
 @pytest.mark.parametrize("colors", list(ColorMap))
 def test_colors_come_out_of_the_file(tmp_path: Path, colors: ColorMap) -> None:
     indices = np.arange(16 * 256, dtype=np.uint16).reshape(16, 256).astype(np.uint8)[:, ::-1]
-    write_png(tmp_path / "a.png", indices, colors)
+    paint(indices, colors).save(tmp_path / "a.png")
     assert np.array_equal(decode_png(tmp_path / "a.png"), color_table(colors)[indices])
 
 
@@ -226,3 +226,55 @@ def test_real_recording_looks_as_ffmpeg_draws_it(tmp_path: Path) -> None:
     ffmpeg("-v", "error", "-i", source, "-lavfi", chain, tmp_path / "judge.png")
     judge = decode_png(tmp_path / "judge.png")[::-1].astype(float).mean(axis=2)
     assert np.corrcoef(levels.ravel(), judge.ravel())[0, 1] > 0.9
+
+
+def framed(source: Path, **parameters: object) -> tuple[NDArray[np.uint8], NDArray[np.uint8], SpectrogramResult]:
+    """The picture with axes, the same without, and the result."""
+    operations = [
+        Spectrogram.model_validate({**SIZE, "name": name, "axes": name == "with", **parameters})
+        for name in ("with", "without")
+    ]
+    report = process(source, operations, source.parent)
+    result = report.results["with"]
+    assert isinstance(result, SpectrogramResult)
+    return decode_png(source.parent / "with.png"), decode_png(source.parent / "without.png"), result
+
+
+@pytest.mark.parametrize("scale", ["linear", "mel", "log"])
+def test_axes_stand_around_the_same_picture(tmp_path: Path, scale: str) -> None:
+    source = save(tmp_path / "a.wav", sine(1_000, -20, 10, 16_000), 16_000)
+    picture, plain, result = framed(source, frequency_scale=scale, colors="magma", range_db=60)
+    assert picture.shape[:2] == (result.picture_height, result.picture_width)
+    inner = picture[result.top : result.top + HEIGHT, result.left : result.left + WIDTH]
+    assert np.array_equal(inner, plain)
+    dark = picture.sum(axis=2) < 150
+    # Ticks touch the picture where arithmetic has round times and frequencies: 10 s on 200 pixels, 0 to 8 kHz.
+    columns = np.flatnonzero(dark[result.top + HEIGHT + 1, result.left : result.left + WIDTH + 1])
+    assert columns.tolist() == [0, 100, 200]
+    lines = np.flatnonzero(dark[: result.top + HEIGHT + 1, result.left - 2]) - result.top
+    low = 20 if scale == "log" else 0
+    expected = {
+        "linear": range(0, 8_001, 1_000),
+        "mel": (0, 200, 500, 1_000, 2_000, 5_000),
+        "log": (20, 50, 100, 200, 500, 1_000, 2_000, 5_000),
+    }[scale]
+    places = [HEIGHT - 1 - row_of(hertz, scale, low, 8_000) for hertz in expected]
+    assert len(lines) == len(places)
+    assert np.abs(lines[::-1] - places).max() <= 1
+    # The colours' scale: its first is the lowest level's, its last that of 0 dB.
+    bar = picture[result.top : result.top + HEIGHT, result.left + WIDTH + 20]
+    assert np.array_equal(bar[[0, -1]], color_table(ColorMap.MAGMA)[[255, 0]])
+    assert len(np.unique(bar, axis=0)) > 200
+
+
+@pytest.mark.parametrize("seconds", [0.002, 0.7, 3.0, 4_000.0])
+@pytest.mark.parametrize("size", [{"width": 16, "height": 16}, {"width": 600, "height": 100}])
+def test_axes_of_any_length_and_size(tmp_path: Path, seconds: float, size: dict[str, int]) -> None:
+    rate = 8_000 if seconds < 100 else 60
+    source = save(tmp_path / "a.wav", sine(rate / 5, -20, seconds, rate, 1), rate)
+    picture, _, result = framed(source, **size)
+    assert picture.shape[:2] == (result.picture_height, result.picture_width)
+    # There is ink in each margin.
+    assert (picture[result.top + size["height"] :].sum(axis=2) < 150).any()
+    assert (picture[:, : result.left].sum(axis=2) < 150).any()
+    assert (picture[:, result.left + size["width"] + 40 :].sum(axis=2) < 150).any()

@@ -3,13 +3,16 @@
 import json
 import struct
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import numpy as np
 import pytest
 
 from services.worker.audio.engine import process
+from services.worker.audio.waveform import Outline
 from shared.schema.operations import Waveform
-from tests.unit.audio.signals import save, voice_like
+from tests.unit.audio.independent import ffmpeg
+from tests.unit.audio.signals import save, silence, voice_like
 
 RATE = 44_100
 
@@ -84,6 +87,7 @@ def test_data_file(tmp_path: Path, codec: str, channels: int, size: tuple[int, i
         "sample_rate": RATE,
         "samples_per_pixel": samples_per_pixel,
         "bits": bits,
+        "channels": 1,
         "length": length,
         "artifacts": ("waveform.dat", "waveform.json"),
     }
@@ -111,3 +115,125 @@ def test_pixels_across_blocks(tmp_path: Path) -> None:
         part = mono[pixel * 1000 : (pixel + 1) * 1000]
         # FFmpeg, which wrote the file, may round a sample the other way.
         assert values[pixel] == pytest.approx((part.min(), part.max()), abs=1)
+
+
+HAND_MADE = [(0, 300), (256, -300), (-32768, 32767), (1, 2), (-1, -2)]
+"""Frames of two channels."""
+
+
+def hand_made(path: Path, rate: int = 8_000) -> Path:
+    """A WAV of those frames."""
+    data = struct.pack("<10h", *(sample for frame in HAND_MADE for sample in frame))
+    header = struct.pack(
+        "<4sI4s4sIHHIIHH4sI", b"RIFF", 56, b"WAVE", b"fmt ", 16, 1, 2, rate, 4 * rate, 4, 16, b"data", 20
+    )
+    path.write_bytes(header + data)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("asked", "header", "values"),
+    [
+        # Means, cut off: 150, -22 | 0, 1 | -1; by the data format document, version 1 has 20 bytes of header.
+        ({"version": 1, "bits": 16}, struct.pack("<iIiiI", 1, 0, 8_000, 2, 3), (-22, 150, 0, 1, -1, -1)),
+        ({"bits": 16}, struct.pack("<iIiiIi", 2, 0, 8_000, 2, 3, 1), (-22, 150, 0, 1, -1, -1)),
+        # Minimum and maximum of the first channel, then of the second, pixel by pixel.
+        (
+            {"bits": 16, "split_channels": True},
+            struct.pack("<iIiiIi", 2, 0, 8_000, 2, 3, 2),
+            (0, 256, -300, 300, -32768, 1, 2, 32767, -1, -1, -2, -2),
+        ),
+        (
+            {"bits": 8, "split_channels": True},
+            struct.pack("<iIiiIi", 2, 1, 8_000, 2, 3, 2),
+            (0, 1, -1, 1, -128, 0, 0, 127, 0, 0, 0, 0),
+        ),
+        # 8000 / 3001 is 2.67, and its fraction is cut off.
+        (
+            {"bits": 16, "samples_per_pixel": None, "pixels_per_second": 3001},
+            struct.pack("<iIiiIi", 2, 0, 8_000, 2, 3, 1),
+            (-22, 150, 0, 1, -1, -1),
+        ),
+    ],
+)
+def test_bytes_worked_out_by_hand(tmp_path: Path, asked: dict[str, object], header: bytes, values: tuple[int]) -> None:
+    operation = Waveform.model_validate({"samples_per_pixel": 2, "formats": ["dat", "json"], **asked})
+    process(hand_made(tmp_path / "a.wav"), (operation,), tmp_path)
+    form = "b" if operation.bits == 8 else "h"
+    assert (tmp_path / "waveform.dat").read_bytes() == header + struct.pack(f"<{len(values)}{form}", *values)
+    written = json.loads((tmp_path / "waveform.json").read_text())
+    assert written["data"] == list(values)
+    assert written.get("channels") == {1: None, 2: 2 if operation.split_channels else 1}[operation.version]
+
+
+def test_more_pixels_a_second_than_pairs_of_samples(tmp_path: Path) -> None:
+    result = process(hand_made(tmp_path / "a.wav", 2_000), (Waveform(pixels_per_second=4000),), tmp_path).results
+    assert result["waveform"].model_dump()["samples_per_pixel"] == 2
+
+
+def pixels(path: Path, width: int, height: int) -> np.ndarray:
+    """A PNG as FFmpeg decodes it, shape (height, width, 4)."""
+    raw = ffmpeg("-v", "error", "-i", path, "-f", "rawvideo", "-pix_fmt", "rgba", "-").stdout
+    return np.frombuffer(raw, np.uint8).reshape(height, width, 4)
+
+
+COLORS = {"wave_color": "#ff0000", "background_color": "#0000ff80"}
+
+
+def test_picture_has_its_colors_and_its_shape(tmp_path: Path) -> None:
+    # Three thirds: half of full scale, nothing, and only above the middle.
+    signal = silence(3, RATE, 1)
+    signal[0, :RATE] = 0.5 * np.sign(np.sin(np.arange(RATE)))
+    signal[0, 2 * RATE :: 2] = 1.0
+    source = save(tmp_path / "a.wav", signal, RATE, "pcm_f32le")
+    operation = Waveform(formats=("png", "svg"), picture={"width": 300, "height": 101, **COLORS})
+    report = process(source, (operation,), tmp_path)
+    assert [(each.name, each.media_type) for each in report.artifacts] == [
+        ("waveform.png", "image/png"),
+        ("waveform.svg", "image/svg+xml"),
+    ]
+    picture = pixels(tmp_path / "waveform.png", 300, 101)
+    wave = (picture == (255, 0, 0, 255)).all(axis=2)
+    assert ((picture == (0, 0, 255, 128)).all(axis=2) | wave).all()
+    for column, first, last in ((50, 25, 75), (150, 50, 50), (250, 0, 50)):
+        assert np.flatnonzero(wave[:, column]).tolist() == list(range(first, last + 1))
+    # The same in the SVG: columns of one pixel, from the least line to one below the greatest.
+    root = ET.parse(tmp_path / "waveform.svg").getroot()
+    assert (root.get("width"), root.get("height")) == ("300", "101")
+    rectangle, path = root
+    assert (rectangle.get("fill"), rectangle.get("fill-opacity")) == ("#0000ff", "0.502")
+    points = [tuple(map(float, point.split())) for point in str(path.get("d"))[1:-1].split("L")]
+    assert len(points) == 600
+    for column, first, last in ((50, 25, 75), (150, 50, 50), (250, 0, 50)):
+        assert points[column] == (column + 0.5, first)
+        assert points[599 - column] == (column + 0.5, last + 1)
+
+
+def test_picture_of_split_channels_and_of_a_quiet_recording(tmp_path: Path) -> None:
+    signal = np.stack((np.full(RATE, 0.1), np.full(RATE, -0.2)))
+    source = save(tmp_path / "a.wav", signal, RATE, "pcm_f32le")
+    picture = {"width": 20, "height": 202, "fit_to_peak": True, **COLORS}
+    process(source, (Waveform(formats=("png",), split_channels=True, picture=picture),), tmp_path)
+    wave = (pixels(tmp_path / "waveform.png", 20, 202) == (255, 0, 0, 255)).all(axis=2)
+    # Each has 101 lines: half of the way up in the upper, all of the way down in the lower.
+    assert np.flatnonzero(wave.all(axis=1)).tolist() == np.flatnonzero(wave.any(axis=1)).tolist() == [25, 201]
+
+
+@pytest.mark.parametrize("frames", [1, 7, 299, 300, 301, 100_000])
+def test_no_sample_is_missing_from_a_picture(frames: int) -> None:
+    random = np.random.default_rng(frames)
+    samples = random.uniform(-1, 1, (2, frames)).astype(np.float32)
+    outline, start = Outline(300, 2, split_channels=True), 0
+    while start < frames:
+        length = int(random.integers(1, 9_000))
+        outline.add(samples[:, start : start + length])
+        start += length
+    outline.finish()
+    least, greatest = outline.extremes()
+    assert least.shape == (2, 300)
+    assert least.min(axis=1) == pytest.approx(samples.min(axis=1))
+    assert greatest.max(axis=1) == pytest.approx(samples.max(axis=1))
+    for pixel in range(300):
+        part = samples[:, pixel * frames // 300 : max(pixel * frames // 300 + 1, (pixel + 1) * frames // 300)]
+        assert (greatest[:, pixel] >= part.max(axis=1)).all()
+        assert (least[:, pixel] <= part.min(axis=1)).all()

@@ -9,17 +9,18 @@ from services.worker.audio.encoders.base import Encoder
 from services.worker.audio.encoders.libav import LibavEncoder
 from services.worker.audio.encoders.mp3 import Mp3Encoder
 from services.worker.audio.encoders.plan import EXTENSIONS, MEDIA_TYPES, Plan, plan_encoding
+from services.worker.audio.encoders.tagging import Labels, loudness_tags
 from shared.schema.operations import AudioFormat
 
-__all__ = ["EXTENSIONS", "MEDIA_TYPES", "Encoder", "Plan", "open_encoder", "plan_encoding"]
+__all__ = ["EXTENSIONS", "MEDIA_TYPES", "Encoder", "Labels", "Plan", "loudness_tags", "open_encoder", "plan_encoding"]
 
 
-def open_encoder(path: Path, plan: Plan, *, dither: bool) -> Encoder:
+def open_encoder(path: Path, plan: Plan, labels: Labels, *, dither: bool) -> Encoder:
     """The encoder for a plan. `dither`: the samples have more bits than the plan's integers hold.
 
     Raises:
         OSError: the file cannot be created.
     """
     if plan.format is AudioFormat.MP3:
-        return Mp3Encoder(path, plan)
-    return LibavEncoder(path, plan, dither=dither)
+        return Mp3Encoder(path, plan, labels)
+    return LibavEncoder(path, plan, labels, dither=dither)

@@ -6,11 +6,13 @@ from services.worker.audio.layouts import STANDARD_LAYOUTS
 from services.worker.audio.pcm import Pcm, Resolution
 from shared.schema.operations import (
     AAC_SAMPLE_RATES,
+    CHANNEL_COUNTS,
     LOSSY_FORMATS,
     MP3_SAMPLE_RATES,
     OPUS_SAMPLE_RATES,
     AudioFormat,
     Encoding,
+    RateControl,
 )
 
 _SAMPLE_RATES = {
@@ -18,7 +20,9 @@ _SAMPLE_RATES = {
     AudioFormat.OPUS: OPUS_SAMPLE_RATES,
     AudioFormat.AAC: AAC_SAMPLE_RATES,
 }
-_MOST_CHANNELS = {AudioFormat.MP3: 2}
+# Formats that keep 24 bits of a source with more than 16. WAV does when asked: 16 bits are what every player takes.
+_DEEP_FORMATS = frozenset({AudioFormat.FLAC, AudioFormat.ALAC})
+_USUAL_QUALITY = 2
 _KBPS_A_CHANNEL = 64
 _MPEG1_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
@@ -29,6 +33,7 @@ EXTENSIONS = {
     AudioFormat.OPUS: "opus",
     AudioFormat.AAC: "m4a",
     AudioFormat.FLAC: "flac",
+    AudioFormat.ALAC: "m4a",
     AudioFormat.WAV: "wav",
 }
 MEDIA_TYPES = {
@@ -36,6 +41,7 @@ MEDIA_TYPES = {
     AudioFormat.OPUS: "audio/ogg",
     AudioFormat.AAC: "audio/mp4",
     AudioFormat.FLAC: "audio/flac",
+    AudioFormat.ALAC: "audio/mp4",
     AudioFormat.WAV: "audio/wav",
 }
 
@@ -48,8 +54,11 @@ class Plan:
         format: codec and container.
         sample_rate: Hz.
         channels: FFmpeg's channel names, in the order that every format here shares.
-        bitrate_kbps: None for lossless formats.
-        bits: 16 or 24 for lossless formats; for the others, 0.
+        bitrate_kbps: None for lossless formats, and where `quality` rules.
+        bits: 16 or 24 for lossless formats, 32 for float; for the others, 0.
+        quality: LAME's, for a variable bit rate; else None.
+        is_cbr: a constant bit rate, of the formats that have both.
+        compression_level: FLAC's; None for its default.
     """
 
     format: AudioFormat
@@ -57,6 +66,9 @@ class Plan:
     channels: tuple[str, ...]
     bitrate_kbps: int | None
     bits: int
+    quality: int | None = None
+    is_cbr: bool = False
+    compression_level: int | None = None
 
     @property
     def layout(self) -> str:
@@ -67,18 +79,42 @@ class Plan:
 def plan_encoding(asked: Encoding, source: Pcm) -> Plan:
     """Fill in what was left open, from the source and what the format can hold.
 
-    The sample rate is the source's, or the next higher that the format has; the channels the source's, or as
-    many as the format holds. FLAC keeps 24 bits of a source with more than 16; all else that is written as
-    integers has 16 bits. A bit rate that MP3 does not have becomes the nearest it has.
+    The sample rate is the source's, or the next higher that the format has; so are the channels, if there is one.
+    FLAC and ALAC keep 24 bits of a source with more than 16; all else that is written as integers has 16 bits unless
+    more are asked for. A bit rate that MP3 does not have becomes the nearest it has.
     """
-    channels = asked.channels or min(len(source.channels), _MOST_CHANNELS.get(asked.format, 8))
+    channels = asked.channels or _nearest_count(asked.format, len(source.channels))
     rate = asked.sample_rate or _nearest_rate(asked.format, source.sample_rate)
+    quality = asked.quality
+    if asked.format is AudioFormat.MP3 and asked.rate_control is RateControl.VBR and quality is None:
+        quality = _USUAL_QUALITY
     kbps = None
-    if asked.format in LOSSY_FORMATS:
+    if asked.format in LOSSY_FORMATS and quality is None:
         kbps = _fitting_kbps(asked.format, asked.bitrate_kbps or _KBPS_A_CHANNEL * channels, rate, channels)
-    deep = source.resolution in {Resolution.INT24, Resolution.FLOAT}
-    bits = 0 if kbps is not None else 24 if deep and asked.format is AudioFormat.FLAC else 16
-    return Plan(asked.format, rate, STANDARD_LAYOUTS[channels][1], kbps, bits)
+    return Plan(
+        asked.format,
+        rate,
+        STANDARD_LAYOUTS[channels][1],
+        kbps,
+        _bits(asked, source),
+        quality,
+        asked.rate_control is RateControl.CBR,
+        asked.compression_level,
+    )
+
+
+def _bits(asked: Encoding, source: Pcm) -> int:
+    if asked.format in LOSSY_FORMATS:
+        return 0
+    deep = source.resolution in {Resolution.INT24, Resolution.FLOAT} and asked.format in _DEEP_FORMATS
+    return asked.bit_depth or (24 if deep else 16)
+
+
+def _nearest_count(audio_format: AudioFormat, channels: int) -> int:
+    counts = CHANNEL_COUNTS.get(audio_format)
+    if counts is None:
+        return min(channels, 8)
+    return min((count for count in counts if count >= channels), default=max(counts))
 
 
 def _nearest_rate(audio_format: AudioFormat, rate: int) -> int:

@@ -6,39 +6,33 @@ from array import array
 import numpy as np
 from numpy.typing import NDArray
 
+from services.worker.audio.loudness.scale import to_lufs, to_power
+
 STEPS_A_SECOND = 100
 _MOMENTARY_STEPS = 40
 _SHORT_TERM_STEPS = 300
 # A gating block starts every 100 ms (75 % overlap), and so does a value of the range.
-_GATING_HOP = 10
+STEPS_A_HOP = 10
 _ABSOLUTE_GATE_LUFS = -70.0
 _INTEGRATED_GATE_LU = -10.0
 _RANGE_GATE_LU = -20.0
 _RANGE_PERCENTILES = (0.10, 0.95)
 
-# BS.1770-4, formula 2: the 0.691 takes back the gain of the weighting filter at 1 kHz.
-_OFFSET_DB = -0.691
-
-
-def to_lufs(power: float) -> float:
-    """Loudness of a weighted mean square, LUFS."""
-    return _OFFSET_DB + 10 * math.log10(power) if power > 0 else -math.inf
-
-
-def to_power(lufs: float) -> float:
-    """Weighted mean square of a loudness."""
-    return float(10 ** ((lufs - _OFFSET_DB) / 10))
-
 
 class Gating:
-    """Takes the weighted mean square of consecutive 10 ms steps, and keeps 16 bytes for each 100 ms."""
+    """Takes the weighted mean square of consecutive 10 ms steps, and keeps 16 bytes for each 100 ms.
+
+    Attributes:
+        momentary_max, short_term_max: the largest power of 400 ms and of 3 s.
+        short_terms: power of each 3 s, every 100 ms.
+    """
 
     def __init__(self) -> None:
         self._recent: NDArray[np.float64] = np.empty(0)
         self._steps = 0
         self._blocks = array("d")
-        self._short_terms = array("d")
-        self._momentary_max = self._short_term_max = 0.0
+        self.short_terms = array("d")
+        self.momentary_max = self.short_term_max = 0.0
 
     def add(self, powers: NDArray[np.float64]) -> None:
         """Take in steps, shape (steps,)."""
@@ -50,13 +44,28 @@ class Gating:
         short_term = _windows(sums, _SHORT_TERM_STEPS, new)
         end = first + len(recent)
         if len(momentary):
-            self._momentary_max = max(self._momentary_max, float(momentary.max()))
+            self.momentary_max = max(self.momentary_max, float(momentary.max()))
             self._blocks.frombytes(_on_hop(momentary, end, _MOMENTARY_STEPS).tobytes())
         if len(short_term):
-            self._short_term_max = max(self._short_term_max, float(short_term.max()))
-            self._short_terms.frombytes(_on_hop(short_term, end, _SHORT_TERM_STEPS).tobytes())
+            self.short_term_max = max(self.short_term_max, float(short_term.max()))
+            self.short_terms.frombytes(_on_hop(short_term, end, _SHORT_TERM_STEPS).tobytes())
         self._steps = end
         self._recent = recent[-(_SHORT_TERM_STEPS - 1) :]
+
+    def take(self, other: "Gating") -> None:
+        """Take in what another has measured, as it is: no block or window reaches from the one into the other."""
+        self._blocks.frombytes(other.blocks().tobytes())
+        self.short_terms.extend(other.short_terms)
+        self.momentary_max = max(self.momentary_max, other.momentary_max)
+        self.short_term_max = max(self.short_term_max, other.short_term_max)
+
+    def blocks(self) -> NDArray[np.float64]:
+        """Power of each gating block; audio shorter than one, about which the standard says nothing, is one block."""
+        return np.frombuffer(self._blocks) if self._blocks else self._recent.mean(keepdims=True)
+
+    def windows(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Weighted mean square of each 400 ms and of each 3 s, one window every 100 ms, the first from the start on."""
+        return np.array(self._blocks), np.array(self.short_terms)
 
     @property
     def has_blocks(self) -> bool:
@@ -64,11 +73,8 @@ class Gating:
         return len(self._blocks) > 0
 
     def integrated_lufs(self) -> float | None:
-        """Gated integrated loudness (BS.1770-4), or None where every block is below the absolute gate.
-
-        Audio shorter than one gating block of 400 ms, about which the standard says nothing, is one block.
-        """
-        blocks = np.frombuffer(self._blocks) if self._blocks else self._recent.mean(keepdims=True)
+        """Gated integrated loudness (BS.1770-4), or None where every block is below the absolute gate."""
+        blocks = self.blocks()
         loud = blocks[blocks > to_power(_ABSOLUTE_GATE_LUFS)]
         if not len(loud):
             return None
@@ -77,7 +83,7 @@ class Gating:
 
     def range_lu(self) -> float:
         """Loudness range (Tech 3342), 0 for audio of less than 3 s."""
-        values = np.frombuffer(self._short_terms) if self._short_terms else np.empty(0)
+        values = np.frombuffer(self.short_terms) if self.short_terms else np.empty(0)
         loud = values[values > to_power(_ABSOLUTE_GATE_LUFS)]
         if not len(loud):
             return 0.0
@@ -87,11 +93,11 @@ class Gating:
 
     def momentary_max_lufs(self) -> float | None:
         """Loudest 400 ms, in steps of 10 ms; None for silence and for less than 400 ms."""
-        return to_lufs(self._momentary_max) if self._momentary_max > 0 else None
+        return to_lufs(self.momentary_max) if self.momentary_max > 0 else None
 
     def short_term_max_lufs(self) -> float | None:
         """Loudest 3 s, in steps of 10 ms; None for silence and for less than 3 s."""
-        return to_lufs(self._short_term_max) if self._short_term_max > 0 else None
+        return to_lufs(self.short_term_max) if self.short_term_max > 0 else None
 
 
 def _windows(sums: NDArray[np.float64], length: int, new: int) -> NDArray[np.float64]:
@@ -107,4 +113,4 @@ def _windows(sums: NDArray[np.float64], length: int, new: int) -> NDArray[np.flo
 def _on_hop(windows: NDArray[np.float64], end: int, length: int) -> NDArray[np.float64]:
     """Those of consecutive windows, the last ending at step `end`, that start at a multiple of the hop."""
     first_start = end - len(windows) + 1 - length
-    return windows[-first_start % _GATING_HOP :: _GATING_HOP]
+    return windows[-first_start % STEPS_A_HOP :: STEPS_A_HOP]

@@ -14,12 +14,15 @@ _HIGH_PASS_HZ = 38.13547087602444
 _ALL_PASSES = [1.0, 0.0, 0.0, 1.0, 0.0, 0.0]
 
 
-def channel_weights(channels: Sequence[str]) -> NDArray[np.float64]:
+def channel_weights(channels: Sequence[str], *, dual_mono: bool = False) -> NDArray[np.float64]:
     """Weight of each channel by BS.1770-4, table 3 and annex 3: shape (channels,).
 
     Surrounds (60 to 120 degrees) weigh 1.41, the LFE nothing, all else 1. Where there is only one pair behind
-    the front, as in 5.1 or quad, it is the pair of surrounds, whatever its name.
+    the front, as in 5.1 or quad, it is the pair of surrounds, whatever its name. The only channel of mono weighs 2
+    with `dual_mono`: it will come from two speakers.
     """
+    if dual_mono and len(channels) == 1:
+        return np.array([2.0])
     surrounds = _SURROUNDS if _SURROUNDS & set(channels) else _BACKS
     return np.array(
         [0.0 if name.startswith("LFE") else _SURROUND_WEIGHT if name in surrounds else 1.0 for name in channels]

@@ -1,5 +1,7 @@
 """The frequency axis: which frequencies a row stands for, and the level of a row from the bins of a spectrum."""
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +21,7 @@ class FrequencyAxis:
     def __init__(
         self, scale: FrequencyScale, rows: int, sample_rate: int, min_hz: float | None, max_hz: float | None
     ) -> None:
+        self._scale = scale
         # Twice the lower end, where that already is above all that the audio can hold: nothing is drawn there.
         self.max_hz = max(sample_rate / 2, 2 * (min_hz or 0)) if max_hz is None else max_hz
         lowest = min(_LOWEST_ON_A_LOG_AXIS_HZ, self.max_hz / 100) if scale is FrequencyScale.LOG else 0.0
@@ -26,6 +29,16 @@ class FrequencyAxis:
         # Edges and centres of the rows in turn.
         points = _points(scale, self.min_hz, self.max_hz, 2 * rows + 1)
         self._edges, self._centres = points[::2], points[1::2]
+
+    def place(self, hertz: float) -> float:
+        """Where a frequency stands, from 0 at the lower end to 1 at the upper."""
+        low, high, at = (_on_scale(self._scale, value) for value in (self.min_hz, self.max_hz, hertz))
+        return (at - low) / (high - low)
+
+    @property
+    def is_even(self) -> bool:
+        """Whether hertz are as far apart at one end as at the other."""
+        return self._scale is FrequencyScale.LINEAR
 
     def rows_of(self, bin_hz: float, bins: int) -> "RowMap":
         """How spectra of so many bins, from 0 Hz on, become rows."""
@@ -73,6 +86,16 @@ def _points(scale: FrequencyScale, low: float, high: float, count: int) -> NDArr
             mels = np.linspace(_mel(low), _mel(high), count)
             points: NDArray[np.float64] = 700 * (10 ** (mels / 2595) - 1)
             return points
+
+
+def _on_scale(scale: FrequencyScale, hertz: float) -> float:
+    match scale:
+        case FrequencyScale.LINEAR:
+            return hertz
+        case FrequencyScale.LOG:
+            return math.log(hertz)
+        case FrequencyScale.MEL:
+            return _mel(hertz)
 
 
 def _mel(hertz: float) -> float:

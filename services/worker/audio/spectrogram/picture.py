@@ -1,12 +1,8 @@
-"""Levels to colours, and pixels to a PNG file."""
-
-from fractions import Fraction
-from pathlib import Path
+"""Levels to colours."""
 
 import numpy as np
-from av import VideoFrame
-from av.video.codeccontext import VideoCodecContext
 from numpy.typing import NDArray
+from PIL import Image
 
 from shared.schema.operations import ColorMap
 
@@ -31,18 +27,8 @@ def color_table(color_map: ColorMap) -> NDArray[np.uint8]:
     return table
 
 
-def write_png(path: Path, indices: NDArray[np.uint8], color_map: ColorMap) -> None:
-    """Write a picture of colours from a map's table, shape (height, width); the first row is at the top.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    height, width = indices.shape
-    encoder = VideoCodecContext.create("png", "w")
-    encoder.width, encoder.height, encoder.pix_fmt = width, height, "pal8"
-    encoder.time_base = Fraction(1)
-    opaque = np.full((256, 1), 255, np.uint8)
-    palette = np.concatenate((opaque, color_table(color_map)), axis=1)
-    pixels = (np.ascontiguousarray(indices), palette)
-    frame = VideoFrame.from_ndarray(pixels, "pal8")  # type: ignore[arg-type]  # the stub knows nothing of palettes
-    path.write_bytes(b"".join(bytes(packet) for packet in (*encoder.encode(frame), *encoder.encode(None))))
+def paint(indices: NDArray[np.uint8], color_map: ColorMap) -> Image.Image:
+    """A picture of colours from a map's table, shape (height, width); the first row is at the top."""
+    image = Image.fromarray(np.ascontiguousarray(indices))
+    image.putpalette(color_table(color_map).tobytes())
+    return image

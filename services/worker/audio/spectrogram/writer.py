@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from services.worker.audio.pcm import Pcm, Samples
 from services.worker.audio.spectrogram.axis import FrequencyAxis
 from services.worker.audio.spectrogram.columns import Columns
-from services.worker.audio.spectrogram.picture import write_png
+from services.worker.audio.spectrogram.frame import MARGINS, NO_MARGINS, framed
+from services.worker.audio.spectrogram.picture import paint
 from shared.schema.operations import Spectrogram
 
 _WINDOW_SECONDS = 0.04
@@ -26,13 +27,20 @@ def window_length(sample_rate: int) -> int:
 
 
 class SpectrogramWriter:
-    """A consumer of blocks that draws the mean of the channels. A full-scale sine is at 0 dB."""
+    """A consumer of blocks that draws the mean of the channels. A full-scale sine is at 0 dB.
+
+    Attributes:
+        axis: of frequency.
+        margins: around the spectrum, for the axes if they are wanted.
+    """
 
     def __init__(self, path: Path, pcm: Pcm, operation: Spectrogram) -> None:
         self.axis = FrequencyAxis(
             operation.frequency_scale, operation.height, pcm.sample_rate, operation.min_hz, operation.max_hz
         )
+        self.margins = MARGINS if operation.axes else NO_MARGINS
         self._path = path
+        self._sample_rate = pcm.sample_rate
         self._operation = operation
         self._length = window_length(pcm.sample_rate)
         self._hop = self._length // _HOPS_A_WINDOW
@@ -87,4 +95,7 @@ class SpectrogramWriter:
             power = self._columns.pixels(self._frames / self._hop, rows)
             levels = 10 * np.log10(np.maximum(power, np.float32(1e-30))) / operation.range_db + 1
             indices[rows] = np.rint(np.clip(levels, 0, 1) * 255).T
-        write_png(self._path, indices[::-1], operation.colors)
+        image = paint(indices[::-1], operation.colors)
+        if operation.axes:
+            image = framed(image, self.axis, self._frames / self._sample_rate, operation.range_db, operation.colors)
+        image.save(self._path, "PNG")
