@@ -207,7 +207,9 @@ def _to_float(frame: AudioFrame, resolution: Resolution) -> Samples:
         values = values.reshape(-1, frame.layout.nb_channels).T
     kind = values.dtype.kind
     if kind == "f":
-        samples = np.ascontiguousarray(values, np.float32)
+        # What no float32 holds becomes infinite, and is bounded like all that is.
+        with np.errstate(over="ignore", invalid="ignore"):
+            samples = np.ascontiguousarray(values, np.float32)
         return samples if resolution in {Resolution.INT16, Resolution.INT24} else _bounded(samples)
     samples = np.empty(values.shape, np.float32)
     if kind == "u":
