@@ -25,6 +25,8 @@ JSON = "application/json"
 FORM = "multipart/form-data"
 FILE_PART = "file"
 SPEC_PART = "spec"
+# How pydantic marks an error of a key, and not of its value.
+_KEY = "[key]"
 # Boundaries and headers of a form's parts.
 _FORM_OVERHEAD_BYTES = 64 * 1024
 
@@ -52,9 +54,9 @@ async def read_json(request: Request, model: type[Model], settings: Settings) ->
         ProblemError: 408, 413 or 422.
     """
     limit = settings.max_spec_bytes
-    _check_length(request, "request body", limit)
+    check_length(request, "request body", limit)
     body = arriving(request, settings)
-    return validated(model, await _read(body, "request body", limit))
+    return validated(model, await read_whole(body, "request body", limit))
 
 
 def validated(model: type[Model], text: bytes, *, within: Sequence[str] = ()) -> Model:
@@ -66,16 +68,19 @@ def validated(model: type[Model], text: bytes, *, within: Sequence[str] = ()) ->
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        document = None if any(each["type"] == "json_invalid" for each in found) else json.loads(text)
-        raise problems.invalid(
-            [
-                FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
-                for each in found
-                # Pydantic counts the items of a tuple that are right, and says that there are too few.
-                if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
-            ]
-        ) from None
+        is_json = all(each["type"] != "json_invalid" for each in error.errors(include_input=False))
+        raise problems.invalid(field_errors(error, json.loads(text) if is_json else None, within)) from None
+
+
+def field_errors(error: ValidationError, document: Any, within: Sequence[str | int]) -> list[FieldError]:
+    """What is wrong with a document; `within` is the path to it in the body."""
+    found = error.errors(include_url=False, include_input=False)
+    return [
+        FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
+        for each in found
+        # Pydantic counts the items of a tuple that are right, and says that there are too few.
+        if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
+    ]
 
 
 @asynccontextmanager
@@ -89,7 +94,7 @@ async def received_form(
     Raises:
         ProblemError: 400, 408, 413 or 422.
     """
-    _check_length(
+    check_length(
         request,
         "request body",
         settings.max_upload_bytes + _FORM_OVERHEAD_BYTES + (settings.max_spec_bytes if with_spec else 0),
@@ -101,7 +106,7 @@ async def received_form(
         try:
             async for part in _known_parts(request, settings, with_spec=with_spec):
                 if part.name == SPEC_PART:
-                    spec = await _read(part.data, "spec", settings.max_spec_bytes)
+                    spec = await read_whole(part.data, "spec", settings.max_spec_bytes)
                 else:
                     file = await ingest.receive(part.data)
                     filename = cleaned(part.filename)
@@ -139,8 +144,12 @@ def _wrong_part(name: str, detail: str) -> problems.ProblemError:
     return problems.invalid([FieldError.at("body", [name], detail)])
 
 
-def _check_length(request: Request, what: str, limit: int) -> None:
-    # What was announced to be too long is refused before it is sent.
+def check_length(request: Request, what: str, limit: int) -> None:
+    """Refuse what is announced to be too long before it is sent.
+
+    Raises:
+        ProblemError: 413.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise problems.too_large(what, limit)
@@ -173,7 +182,12 @@ async def arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]
         yield chunk
 
 
-async def _read(data: AsyncIterator[bytes], what: str, limit: int) -> bytes:
+async def read_whole(data: AsyncIterator[bytes], what: str, limit: int) -> bytes:
+    """All of it.
+
+    Raises:
+        ProblemError: 413, it is more than the limit.
+    """
     whole = bytearray()
     async for piece in data:
         whole += piece
@@ -188,7 +202,9 @@ def _has_errors_within(location: tuple[int | str, ...], errors: Sequence[ErrorDe
 
 
 def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
-    """Pydantic's location without the tags of unions: it names one after the way to the object that has it."""
+    """Pydantic's location in the document: without the tags of unions, each of which it names after the way to the
+    object that has it, and without the mark behind a key that is wrong itself.
+    """
     path: list[str | int] = []
     entered = False
     for step in location:
@@ -199,6 +215,8 @@ def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
             document = document.get(step)
         elif isinstance(document, list) and isinstance(step, int) and step < len(document):
             document = document[step]
+        elif step == _KEY:
+            continue
         entered = True
         path.append(step)
     return path

@@ -19,15 +19,29 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.events import JobEvent
 from shared.schema.jobs import TERMINAL_STATUSES, JobSpec, JobStatus, Upload
+from shared.schema.options import NO_OPTIONS, JobOptions
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.errors import UploadMissing
 from shared.store.finished import lock_watermark, take_away
 from shared.store.job_inputs import JobInputs, add_sources, has_its_input, is_incomplete, lacks_an_input
 from shared.store.job_statements import EVENT, REQUEUE, JobStatements
+from shared.store.notice_marks import wants_notice
 from shared.store.ownership import may_be_held, owns_job
-from shared.store.records import Claim, InputSource, Lease, LeaseLost, NewArtifact, NewJob, QueuedJob, Requeue, Usage
-from shared.store.tables import artifacts, is_delayed, is_waiting, jobs
+from shared.store.records import (
+    Claim,
+    InputSource,
+    Lease,
+    LeaseLost,
+    NewArtifact,
+    NewJob,
+    QueuedJob,
+    Requeue,
+    Usage,
+    WebhookOrder,
+)
+from shared.store.tables import artifacts, is_delayed, is_waiting, jobs, webhooks
+from shared.store.webhooks import row_of
 
 
 def event_of(row: Any) -> JobEvent:
@@ -35,6 +49,8 @@ def event_of(row: Any) -> JobEvent:
     return JobEvent(
         type="status",
         job_id=row.id,
+        batch_id=row.batch_id,
+        key_id=row.key_id,
         version=row.version,
         status=row.status,
         progress=row.progress,
@@ -61,13 +77,17 @@ class Jobs:
         max_attempts: int,
         traceparent: str | None = None,
         sources: Sequence[InputSource] = (),
+        options: JobOptions = NO_OPTIONS,
         key_id: UUID | None = None,
         owner: UUID | None = None,
+        webhook: WebhookOrder | None = None,
         commit_with: Callable[[AsyncConnection, NewJob], Awaitable[None]] | None = None,
     ) -> NewJob:
         """Make a job: a queued one, or one that is to be fetched where a source is a URL.
 
         It is durable when this returns; its message is the caller's to publish.
+
+        One that is to begin later has no message: it is released when its time has come.
 
         Args:
             spec: what to do.
@@ -76,8 +96,10 @@ class Jobs:
             max_attempts: how often it is tried.
             traceparent: of the request that makes it.
             sources: further inputs, and its own one if that is to be fetched.
+            options: when it may begin, what it is labelled with, how long its results are kept.
             key_id: whose it will be; None: made without a key.
             owner: whose the uploads must be; None: anybody's.
+            webhook: one of the job's own, to be told of its end.
             commit_with: what is to be written in the same transaction; whatever it raises, there is no job.
 
         Raises:
@@ -91,14 +113,24 @@ class Jobs:
             "given_upload": upload_id,
             "given_status": JobStatus.FETCHING if any(source.url for source in sources) else JobStatus.QUEUED,
             "given_has_inputs": bool(sources),
+            "given_batch": None,
+            "given_webhook": None,
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
+            "given_preset": options.preset,
+            "given_metadata": options.metadata or None,
+            "given_not_before": options.not_before,
+            "given_keep": options.expires_in,
             "given_key": key_id,
             "given_owner": owner,
         }
-        if commit_with is None and not sources:
+        if commit_with is None and webhook is None and not sources:
             return await self._created(self._statements.creation.apply(given), upload_id)
         async with self._database.write() as connection:
+            if webhook is not None:
+                row = row_of(self._database, webhook.target, webhook.secret, key_id)
+                await connection.execute(insert(webhooks).values(row))
+                given["given_webhook"] = row["id"]
             new = await self._created(connection.run_sync(self._statements.creation.within, given), upload_id)
             if sources:
                 new = replace(new, sources=await add_sources(connection, new.job_id, sources, owner))
@@ -121,7 +153,15 @@ class Jobs:
                 sha256=made.upload_sha256,
                 created_at=made.upload_created_at,
             )
-        return NewJob(job_id=made.id, created_at=made.created_at, input=upload, event=event_of(made), is_held=made.held)
+        return NewJob(
+            job_id=made.id,
+            created_at=made.created_at,
+            not_before=made.not_before,
+            input=upload,
+            webhook_id=made.webhook_id,
+            event=event_of(made),
+            is_held=made.held,
+        )
 
     async def claim(
         self, job_id: UUID, *, worker: str, lease_seconds: float, traceparent: str | None = None
@@ -151,7 +191,7 @@ class Jobs:
             attempts_spent=row.attempts_spent,
             max_attempts=row.max_attempts,
             first_traceparent=row.first_traceparent,
-            waited_seconds=(row.started_at - row.created_at).total_seconds() if row.attempt == 1 else None,
+            waited_seconds=(row.started_at - row.due_at).total_seconds() if row.attempt == 1 else None,
             event=event_of(row),
             extras=await self._inputs.extras(row.id) if row.has_inputs else (),
         )
@@ -296,8 +336,10 @@ class Jobs:
                 error_message=None,
                 poisoned=False,
                 dispatched_at=self._database.now(),
+                due_at=self._database.now(),
                 finished_at=None,
                 held=case((is_incomplete, false()), else_=may_be_held()),
+                notify=wants_notice(jobs.c.key_id, jobs.c.webhook_id),
             )
             .returning(*REQUEUE)
         )
