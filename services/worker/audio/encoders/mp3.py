@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lameenc  # type: ignore[import-not-found]  # it ships no types
 
-from services.worker.audio.encoders.base import Encoder
+from services.worker.audio.encoders.base import Encoder, Packed
 from services.worker.audio.encoders.plan import Plan
 from services.worker.audio.encoders.quantise import Quantiser
 from services.worker.audio.encoders.tagging import Labels, id3_tag
@@ -31,6 +31,7 @@ class Mp3Encoder(Encoder):
     """MPEG-1, 2 or 2.5 layer III at a constant bit rate, or at a variable one by quality."""
 
     def __init__(self, path: Path, plan: Plan, labels: Labels) -> None:
+        super().__init__()
         self._plan = plan
         self._lame = lameenc.Encoder()
         self._lame.silence()
@@ -52,21 +53,21 @@ class Mp3Encoder(Encoder):
         self._file = path.open("wb")
         self._file.write(self._tag + bytes(self._info_header.length))
 
-    def write(self, samples: Samples) -> None:
-        """See Encoder."""
-        self._samples += samples.shape[1]
-        self._put(self._lame.encode(self._quantiser.quantise(samples).tobytes()))
+    def _pack(self, samples: Samples) -> Packed:
+        return self._quantiser.quantise(samples)
 
-    def finish(self) -> None:
-        """See Encoder."""
+    def _encode(self, packed: Packed) -> None:
+        self._samples += len(packed)
+        self._put(self._lame.encode(packed.tobytes()))
+
+    def _close(self) -> None:
         self._put(self._lame.flush())
         size = self._file.tell() - len(self._tag)
         self._file.seek(len(self._tag))
         self._file.write(self._info_frame(size))
         self._file.close()
 
-    def abort(self) -> None:
-        """See Encoder."""
+    def _abandon(self) -> None:
         with contextlib.suppress(OSError):
             self._file.close()
 
