@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 
 import av.error
 import numpy as np
 from av import AudioFifo, AudioFrame, AudioResampler, Packet
 
-from services.worker.audio.errors import DamagedFile, EmptyFile, TooLong
+from services.worker.audio.errors import DamagedFile, EmptyFile, TooLong, UnsupportedFormat
 from services.worker.audio.limits import Limits
 from services.worker.audio.pcm import BLOCK_FRAMES, PLANES_PYAV_CAN_COUNT, Block, Resolution, Samples
 from services.worker.audio.source import AudioPacket, Source, layout_name
@@ -43,18 +44,18 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
             gather.push(frame)
         if packet.size and watch.packets == source.stream.frames:
             gather.leave_out(_padding_of_last(packet, frames))
-        while (samples := gather.pull(BLOCK_FRAMES)) is not None:
-            decoded += samples.shape[1]
+        while (gathered := gather.pull(BLOCK_FRAMES)) is not None:
+            decoded += gathered.samples
             if decoded > allowed:
                 raise TooLong(
                     f"The audio is longer than the {allowed / source.pcm.sample_rate / 60:.0f} minutes that are "
                     "allowed for its sample rate and channels."
                 )
-            yield Block(samples, watch.position)
+            yield Block(partial(_to_float, gathered, source.pcm.resolution), watch.position)
     gather.flush()
-    while (samples := gather.pull(BLOCK_FRAMES, partial=True)) is not None:
-        decoded += samples.shape[1]
-        yield Block(samples, 1.0)
+    while (gathered := gather.pull(BLOCK_FRAMES, rest=True)) is not None:
+        decoded += gathered.samples
+        yield Block(partial(_to_float, gathered, source.pcm.resolution), 1.0)
     if watch.bad_packets > max(2, _DAMAGED_SHARE * watch.packets) or (watch.bad_packets and not decoded):
         raise DamagedFile("The file is damaged: too much of it cannot be decoded.")
     check_complete(source, watch, decoded)
@@ -82,6 +83,12 @@ def _packets(source: Source) -> Iterator[AudioPacket]:
             return
         except av.error.MemoryError:
             raise
+        except av.error.PatchWelcomeError as error:
+            # What comes behind is whole, and FFmpeg cannot read it: an Ogg file with a link of another kind.
+            raise UnsupportedFormat(
+                "The audio changes on the way, in its channels or its codec, in a manner that is not supported. "
+                "Please send the parts one by one."
+            ) from error
         except av.error.FFmpegError:
             yield from _flush(source)
             return
@@ -154,13 +161,12 @@ class _Gather:
             converted.time_base = self._time_base
             self._write(converted)
 
-    def pull(self, frames: int, *, partial: bool = False) -> Samples | None:
-        """A block of so many frames if there are as many, or of what there is if that is wanted."""
+    def pull(self, frames: int, *, rest: bool = False) -> AudioFrame | None:
+        """A frame of so many samples a channel if there are as many, or of what there is if that is wanted."""
         available = self._fifo.samples - self._left_out
-        if available < (1 if partial else frames):
+        if available < (1 if rest else frames):
             return None
-        frame = self._fifo.read(min(frames, available))
-        return None if frame is None else _to_float(frame, self._pcm.resolution)
+        return self._fifo.read(min(frames, available))
 
     def _gathered_format(self, frame: AudioFrame) -> str:
         name = frame.format.name

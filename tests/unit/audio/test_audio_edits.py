@@ -201,7 +201,7 @@ def test_it_does_not_matter_how_the_audio_comes_in(
 
     def run(sizes: list[int]) -> Any:
         bounds = np.minimum(np.cumsum([0, *(sizes * (1 + signal.shape[1] // sum(sizes)))]), signal.shape[1])
-        blocks = (Block(signal[:, a:b], 0.0) for a, b in itertools.pairwise(bounds) if b > a)
+        blocks = (Block.ready(signal[:, a:b], 0.0) for a, b in itertools.pairwise(bounds) if b > a)
         own = Chain(edits, Pcm(8000, ("FC",), Resolution.FLOAT), Inputs({}, Limits()), scratch)
         return np.concatenate([block.samples for block in own.apply(blocks)], axis=1)
 
