@@ -22,6 +22,7 @@ from services.worker.audio.pcm import Block, Pcm, Resolution
 from shared.schema.edits import AnyEdit
 from shared.schema.operations import Loudness, Normalize, Probe, Transcode, Waveform, operations_adapter
 from shared.schema.results import LoudnessResult, WaveformResult
+from tests.peak_memory import peak_mib
 from tests.unit.audio.editing import edited, largest_step
 from tests.unit.audio.independent import ffmpeg, measure, read
 from tests.unit.audio.signals import save, silence, sine, voice_like
@@ -301,3 +302,18 @@ def test_trouble_of_the_machine_while_it_edits_stays_that(
         process(*long_edits, output)
     assert not list(output.iterdir())
     assert not [thread for thread in threading.enumerate() if thread.name in {"decode", "encode"}]
+
+
+def test_what_waits_for_the_end_takes_no_memory(tmp_path: Path) -> None:
+    """A fade-out over five minutes, which are 55 MiB of samples, against one over half a minute."""
+
+    def peak(seconds: int) -> float:
+        noise = f"anoisesrc=d={seconds}:c=pink:r=48000:a=0.2:seed=7"
+        source = tmp_path / f"{seconds}.wav"
+        ffmpeg("-f", "lavfi", "-i", noise, "-ac", "1", source)
+        edits = [{"edit": "fade", "out_seconds": 600}, {"edit": "trim_silence"}, {"edit": "high_pass"}]
+        return peak_mib(
+            source, operations_adapter.validate_python([{"op": "transcode", "format": "wav", "edits": edits}])
+        )
+
+    assert peak(300) < 1.2 * peak(30)
