@@ -258,6 +258,26 @@ def test_measured_is_what_the_edits_leave(tmp_path: Path) -> None:
     assert results["waveform"].length == 1000
 
 
+@pytest.mark.parametrize(("codec", "bits"), [("pcm_s16le", "s16"), ("pcm_s24le", "(24 bit)")])
+def test_edited_integers_keep_their_depth(tmp_path: Path, codec: str, bits: str) -> None:
+    source = save(tmp_path / "a.wav", voice_like(1, RATE, 2), RATE, codec)
+    fade = [{"edit": "fade", "in_seconds": 0.5}]
+    process(
+        source, operations_adapter.validate_python([{"op": "transcode", "format": "flac", "edits": fade}]), tmp_path
+    )
+    assert bits in ffmpeg("-i", tmp_path / "transcode.flac", "-f", "null", "-").stderr.decode()
+
+
+@pytest.mark.parametrize("operation", [{"op": "transcode"}, {"op": "normalize", "target_lufs": -70}])
+def test_edited_integers_are_dithered(tmp_path: Path, operation: dict[str, Any]) -> None:
+    """What is less than a step of 16 bits after a fade is there in the mean; rounded, it would be gone."""
+    source = save(tmp_path / "a.wav", np.full((1, 8000), 1 / 32768), 8000)
+    fade = [{"edit": "fade", "in_seconds": 1, "curve": "linear"}]
+    process(source, operations_adapter.validate_python([{**operation, "format": "wav", "edits": fade}]), tmp_path)
+    steps = read(tmp_path / f"{operation['op']}.wav")[0, 1000:3000] * 32768
+    assert steps.mean() == pytest.approx(0.25, abs=0.05)
+
+
 @pytest.fixture
 def long_edits(tmp_path: Path) -> tuple[Path, Any]:
     """Half a minute, and work on it that ends in a second pass."""
