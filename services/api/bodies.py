@@ -14,16 +14,19 @@ from pydantic_core import ErrorDetails
 from python_multipart.multipart import parse_options_header
 
 from services.api import problems
-from services.api.filenames import cleaned
-from services.api.ingest import Incoming, Ingest
 from services.api.multipart import MalformedMultipart, Part, parts
 from services.api.problems import FieldError
+from shared.filenames import cleaned
+from shared.ingest import Incoming, Ingest, TooManyBytes
+from shared.schema.inputs import DEFAULT_TYPE
 from shared.settings import Settings
 
 JSON = "application/json"
 FORM = "multipart/form-data"
 FILE_PART = "file"
 SPEC_PART = "spec"
+# How pydantic marks an error of a key, and not of its value.
+_KEY = "[key]"
 # Boundaries and headers of a form's parts.
 _FORM_OVERHEAD_BYTES = 64 * 1024
 
@@ -52,7 +55,7 @@ async def read_json(request: Request, model: type[Model], settings: Settings) ->
     """
     limit = settings.max_spec_bytes
     _check_length(request, "request body", limit)
-    body = _arriving(request, settings)
+    body = arriving(request, settings)
     return validated(model, await _read(body, "request body", limit))
 
 
@@ -65,16 +68,19 @@ def validated(model: type[Model], text: bytes, *, within: Sequence[str] = ()) ->
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        document = None if any(each["type"] == "json_invalid" for each in found) else json.loads(text)
-        raise problems.invalid(
-            [
-                FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
-                for each in found
-                # Pydantic counts the items of a tuple that are right, and says that there are too few.
-                if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
-            ]
-        ) from None
+        is_json = all(each["type"] != "json_invalid" for each in error.errors(include_input=False))
+        raise problems.invalid(field_errors(error, json.loads(text) if is_json else None, within)) from None
+
+
+def field_errors(error: ValidationError, document: Any, within: Sequence[str | int]) -> list[FieldError]:
+    """What is wrong with a document; `within` is the path to it in the body."""
+    found = error.errors(include_url=False, include_input=False)
+    return [
+        FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
+        for each in found
+        # Pydantic counts the items of a tuple that are right, and says that there are too few.
+        if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
+    ]
 
 
 @asynccontextmanager
@@ -104,6 +110,8 @@ async def received_form(
                 else:
                     file = await ingest.receive(part.data)
                     filename = cleaned(part.filename)
+        except TooManyBytes as error:
+            raise problems.too_large("file", error.limit) from None
         except MalformedMultipart as error:
             raise problems.malformed_body(str(error)) from None
         if file is None:
@@ -121,7 +129,7 @@ async def received_form(
 async def _known_parts(request: Request, settings: Settings, *, with_spec: bool) -> AsyncIterator[Part]:
     known = (FILE_PART, SPEC_PART) if with_spec else (FILE_PART,)
     seen: set[str] = set()
-    body = _arriving(request, settings)
+    body = arriving(request, settings)
     async for part in parts(request.headers["content-type"], body):
         if part.name not in known:
             listed = " and ".join(repr(name) for name in known)
@@ -143,8 +151,13 @@ def _check_length(request: Request, what: str, limit: int) -> None:
         raise problems.too_large(what, limit)
 
 
-async def _arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]:
-    """The body as it comes. A client that sends nothing more, or a byte now and then, would hold its place."""
+async def arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]:
+    """The body as it comes. A client that sends nothing more, or a byte now and then, would hold its place.
+
+    Raises:
+        ProblemError: 408, it is too slow.
+        ClientDisconnect: it is gone.
+    """
     body = request.stream()
     idle_seconds, slowest = settings.upload_idle_seconds, settings.min_upload_bytes_per_second
     received, waited = 0, 0.0
@@ -180,17 +193,21 @@ def _has_errors_within(location: tuple[int | str, ...], errors: Sequence[ErrorDe
 
 
 def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
-    """Pydantic's location without the tags of unions: it names one after the way to the object that has it."""
+    """Pydantic's location in the document: without the tags of unions, each of which it names after the way to the
+    object that has it, and without the mark behind a key that is wrong itself.
+    """
     path: list[str | int] = []
     entered = False
     for step in location:
         if isinstance(document, dict):
-            if entered and step in (document.get("op"), document.get("type")):
+            if entered and step in (document.get("op"), document.get("type", DEFAULT_TYPE)):
                 entered = False
                 continue
             document = document.get(step)
         elif isinstance(document, list) and isinstance(step, int) and step < len(document):
             document = document[step]
+        elif step == _KEY:
+            continue
         entered = True
         path.append(step)
     return path

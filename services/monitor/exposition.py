@@ -9,7 +9,7 @@ from prometheus_client.registry import Collector
 from services.monitor.duties.stray_blobs import Stock
 from services.monitor.store_families import blob_families, database_families, redis_families, watched
 from services.monitor.watch import BlobView, DatabaseView, RedisView, Watch
-from shared.broker import QUEUES
+from shared.broker import IO_QUEUE, QUEUES
 from shared.schema.jobs import TERMINAL_STATUSES, JobStatus
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, RECONCILER_ACTIONS
 from shared.store.workers import Census, Crew
@@ -59,7 +59,7 @@ class Exposition(Collector):
 def _jobs(view: DatabaseView) -> Iterator[Metric]:
     counts: Counter[tuple[JobStatus, str]] = Counter()
     for queue, backlog in view.queues.items():
-        counts[JobStatus.QUEUED, queue] += backlog.waiting
+        counts[JobStatus.FETCHING if queue == IO_QUEUE else JobStatus.QUEUED, queue] += backlog.waiting
     for group in view.not_waiting:
         counts[group.status, group.queue] += group.jobs
     endings: Counter[tuple[JobStatus, str]] = Counter()
@@ -88,7 +88,7 @@ def _backlogs(view: DatabaseView) -> Iterator[Metric]:
     )
     oldest = GaugeMetricFamily(
         "wavemill_queue_oldest_job_age_seconds",
-        "Time since the creation of the oldest queued job that is due; 0 if there is none.",
+        "How long the queued job that is due has waited that waits the longest; 0 if there is none.",
         labels=["queue"],
     )
     paused = GaugeMetricFamily(

@@ -2,13 +2,16 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from urllib.parse import quote
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
+from shared.schema.inputs import MAX_FURTHER_INPUTS, AnyInput, InputName
+from shared.schema.names import Name
 from shared.schema.operations import AnyOperation, with_names
+from shared.schema.options import JobOptions
 from shared.schema.results import AnyResult
 
 MAX_OPERATIONS = 32
@@ -50,15 +53,7 @@ class AttemptOutcome(StrEnum):
     RETRIED = "retried"
     LOST = "lost"
     HANDED_BACK = "handed_back"
-
-
-class UploadInput(BaseModel):
-    """An earlier upload, by its id."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    type: Literal["upload"] = "upload"
-    id: UUID = Field(description="The `id` that POST /api/uploads, or a job's `input`, gave.")
+    FETCHED = "fetched"
 
 
 class JobSpec(BaseModel):
@@ -81,10 +76,69 @@ class JobSpec(BaseModel):
         return self
 
 
-class JobRequest(JobSpec):
-    """The JSON body of POST /api/jobs: a spec, and the input that it is for."""
+class JobSubmission(JobOptions):
+    """What a client asks for: operations, or a preset that has them, and how to treat the job."""
 
-    input: UploadInput
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "operations": [{"op": "loudness"}, {"op": "transcode", "format": "opus", "bitrate_kbps": 64}],
+                "priority": "high",
+                "metadata": {"customer": "42"},
+            }
+        }
+    )
+
+    overrides: dict[str, dict[str, JsonValue]] | None = Field(
+        default=None,
+        max_length=MAX_OPERATIONS,
+        description="Parameters that the preset's operations are to have instead, by the operation's name.",
+        examples=[{"normalize": {"target_lufs": -18}}],
+    )
+    operations: tuple[AnyOperation, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_OPERATIONS,
+        validate_default=True,
+        description="What to do, in one pass over the audio. Left out where a preset has it.",
+    )
+    priority: Priority = Field(
+        default=Priority.DEFAULT, description="Which of the queues the job waits in; each has workers of its own."
+    )
+
+    inputs: dict[InputName, AnyInput] = Field(
+        default_factory=dict,
+        max_length=MAX_FURTHER_INPUTS,
+        description="Further files, by the names that operations call them by.",
+    )
+
+    @field_validator("overrides")
+    @classmethod
+    def _override_a_preset(
+        cls, value: dict[str, dict[str, JsonValue]] | None, info: ValidationInfo
+    ) -> dict[str, dict[str, JsonValue]] | None:
+        if value and info.data.get("preset", "") is None:
+            raise ValueError("overrides change the operations of a preset; name it as `preset`")
+        return value
+
+    @field_validator("operations")
+    @classmethod
+    def _come_from_one_place(
+        cls, value: tuple[AnyOperation, ...] | None, info: ValidationInfo
+    ) -> tuple[AnyOperation, ...] | None:
+        # A preset that is there and wrong has its own error.
+        preset = info.data.get("preset", "")
+        if value is None and preset is None:
+            raise ValueError("say what to do: `operations`, or a `preset` that has them")
+        if value is not None and preset:
+            raise ValueError("give `operations` or a `preset`, not both; `overrides` change a preset's operations")
+        return None if value is None else with_names(value)
+
+
+class JobRequest(JobSubmission):
+    """The JSON body of POST /api/jobs: what to do, and the input to do it to."""
+
+    input: AnyInput = Field(description="What the operations work on.")
 
 
 class Upload(BaseModel):
@@ -97,6 +151,15 @@ class Upload(BaseModel):
     size_bytes: int
     sha256: str = Field(description="Hex digest of the bytes.")
     created_at: datetime
+
+
+class FurtherInput(BaseModel):
+    """A file that operations call by a name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    upload: Upload | None = Field(description="null until it has been fetched from its URL.")
+    source_url: str | None = Field(description="Where it is fetched from, without the query; null for an upload.")
 
 
 def artifact_path(job_id: UUID, name: str) -> str:
@@ -144,11 +207,19 @@ class JobView(BaseModel):
     poisoned: bool = Field(description="Failed because its workers died on it.")
     cancel_requested: bool
     priority: Priority
+    preset: Name | None = Field(description="The preset that the operations were made from; else null.")
+    metadata: dict[str, str] = Field(description="The client's own labels.")
     operations: tuple[AnyOperation, ...]
-    input: Upload
+    input: Upload | None = Field(description="null until it has been fetched from its URL.")
+    source_url: str | None = Field(
+        description="Where the input is fetched from, without the query, which may hold secrets; null for an upload."
+    )
+    inputs: dict[str, FurtherInput] = Field(description="Further files, by name.")
     attempts: tuple[AttemptView, ...]
     max_attempts: int
-    results: dict[str, AnyResult] = Field(description="By the operation's name; empty until the job succeeded.")
+    results: dict[str, AnyResult] = Field(
+        description="By the operation's name; empty until the job succeeded, and once `expires_in` has passed."
+    )
     artifacts: tuple[ArtifactView, ...]
     artifacts_removed_at: datetime | None = Field(
         description="When the artifacts were deleted, as they are some time after the job's end; else null."
@@ -156,7 +227,13 @@ class JobView(BaseModel):
     created_at: datetime
     started_at: datetime | None = Field(description="Start of the first attempt.")
     finished_at: datetime | None
-    not_before: datetime | None = Field(description="When the next attempt is due, while one waits for that.")
+    not_before: datetime | None = Field(
+        description="When the job is to begin, or its next attempt, while it waits for that; else null."
+    )
+    expires_in: int | None = Field(
+        description="Seconds that the client wants results and artifacts kept after the end; null: as the server does."
+    )
+    expires_at: datetime | None = Field(description="When that time ends, once the job has succeeded.")
 
 
 class JobSummary(BaseModel):
@@ -170,6 +247,8 @@ class JobSummary(BaseModel):
     error_code: str | None
     error_message: str | None
     filename: str | None
+    preset: Name | None
+    metadata: dict[str, str]
     created_at: datetime
     finished_at: datetime | None
 

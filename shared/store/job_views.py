@@ -1,6 +1,6 @@
 """Jobs as clients see them: read only."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,20 +9,21 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.events import JobEvent
+from shared.schema.inputs import MAIN_INPUT
 from shared.schema.jobs import (
     ArtifactView,
     AttemptView,
+    FurtherInput,
     JobSpec,
-    JobStatus,
-    JobSummary,
     JobView,
     Upload,
     artifact_path,
 )
 from shared.store.database import Database
+from shared.store.job_inputs import shown_inputs
 from shared.store.ownership import owns_job
 from shared.store.records import Holder, Lease
-from shared.store.tables import artifacts, attempts, jobs, uploads
+from shared.store.tables import artifacts, attempts, is_leased, jobs, uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class StoredArtifact:
 
 
 class JobViews:
-    """Queries for one job and for lists of jobs.
+    """Queries for one job, or for some that are known.
 
     `owner` is the key whose jobs alone are there for who asks; None: every job is.
     """
@@ -53,10 +54,10 @@ class JobViews:
             row = found.one_or_none()
             if row is None:
                 return None
-            upload = (await connection.execute(select(uploads).where(uploads.c.id == row.upload_id))).mappings().one()
+            its_inputs = await _inputs(connection, row)
             return _view(
                 row,
-                Upload.model_validate(upload),
+                its_inputs,
                 await _attempts(connection, job_id),
                 await _artifacts(connection, job_id),
             )
@@ -80,35 +81,6 @@ class JobViews:
             found = await connection.execute(select(*columns).where(jobs.c.id.in_(job_ids), owns_job(owner)))
             return [JobEvent(type="status", **row) for row in found.mappings()]
 
-    async def page(
-        self, *, status: JobStatus | None, before: UUID | None, limit: int, owner: UUID | None = None
-    ) -> Sequence[JobSummary]:
-        """The newest jobs first; `before` is the id of the last one that was seen."""
-        columns = (
-            jobs.c.id,
-            jobs.c.status,
-            jobs.c.progress,
-            jobs.c.error_code,
-            jobs.c.error_message,
-            uploads.c.filename,
-            jobs.c.created_at,
-            jobs.c.finished_at,
-        )
-        query = (
-            select(*columns)
-            .join(uploads, uploads.c.id == jobs.c.upload_id)
-            .where(owns_job(owner))
-            .order_by(jobs.c.id.desc())
-            .limit(limit)
-        )
-        if status is not None:
-            query = query.where(jobs.c.status == status)
-        if before is not None:
-            query = query.where(jobs.c.id < before)
-        async with self._database.read() as connection:
-            found = await connection.execute(query)
-            return [JobSummary.model_validate(row) for row in found.mappings()]
-
     async def artifact(self, job_id: UUID, name: str, *, owner: UUID | None = None) -> StoredArtifact | None:
         """A visible artifact, or None."""
         columns = (
@@ -131,9 +103,7 @@ class JobViews:
 
     async def holder(self, job_id: UUID) -> Holder | None:
         """Who runs the job now; None when nobody does."""
-        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(
-            jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING
-        )
+        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(jobs.c.id == job_id, is_leased)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Holder(Lease(job_id, row.attempt, row.lease_token), row.worker)
@@ -158,8 +128,26 @@ async def _artifacts(connection: AsyncConnection, job_id: UUID) -> tuple[Artifac
     )
 
 
-def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: tuple[ArtifactView, ...]) -> JobView:
+async def _inputs(connection: AsyncConnection, job: Row[Any]) -> Mapping[str, FurtherInput]:
+    """Every input of a job, by name; its own one by MAIN_INPUT."""
+    found: dict[str, FurtherInput] = {}
+    if job.upload_id is not None:
+        its_upload = (await connection.execute(select(uploads).where(uploads.c.id == job.upload_id))).mappings().one()
+        found[MAIN_INPUT] = FurtherInput(upload=Upload.model_validate(its_upload), source_url=None)
+    if not job.has_inputs:
+        return found
+    found.update(await shown_inputs(connection, job.id))
+    return found
+
+
+def _view(
+    row: Row[Any],
+    inputs: Mapping[str, FurtherInput],
+    made: tuple[AttemptView, ...],
+    files: tuple[ArtifactView, ...],
+) -> JobView:
     spec = JobSpec.model_validate(row.spec)
+    its_own = inputs.get(MAIN_INPUT)
     return JobView(
         id=row.id,
         status=row.status,
@@ -169,8 +157,12 @@ def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: t
         poisoned=row.poisoned,
         cancel_requested=row.cancel_requested,
         priority=row.priority,
+        preset=row.preset,
+        metadata=row.metadata or {},
         operations=spec.operations,
-        input=upload,
+        input=its_own and its_own.upload,
+        source_url=its_own and its_own.source_url,
+        inputs={name: found for name, found in inputs.items() if name != MAIN_INPUT},
         attempts=made,
         max_attempts=row.max_attempts,
         results=row.results or {},
@@ -180,4 +172,6 @@ def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: t
         started_at=row.started_at,
         finished_at=row.finished_at,
         not_before=row.not_before,
+        expires_in=row.keep_seconds,
+        expires_at=row.expires_at,
     )

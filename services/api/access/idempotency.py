@@ -25,12 +25,11 @@ from uuid import UUID
 
 import structlog
 from fastapi import Depends, Header, Request, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.access.gate import Submitter
 from services.api.problems import ProblemError
 from shared.store.errors import DATABASE_ERRORS
-from shared.store.idempotency import Answer, Conflict, IdempotencyKeys, Reservation, ReservationLost
+from shared.store.idempotency import Answer, Conflict, IdempotencyKeys, Reservation, ReservationLost, Transaction
 
 log = structlog.get_logger()
 
@@ -53,15 +52,13 @@ class Once:
         self.answer = answer
         self._is_replay = answer is not None
 
-    def recording(
-        self, answer_of: Callable[[Made], Answer]
-    ) -> Callable[[AsyncConnection, Made], Awaitable[None]] | None:
+    def recording(self, answer_of: Callable[[Made], Answer]) -> Callable[[Transaction, Made], Awaitable[None]] | None:
         """What keeps the answer in the transaction that makes what it tells of; None where none is to be kept."""
         reservation = self._reservation
         if reservation is None:
             return None
 
-        async def record(connection: AsyncConnection, made: Made) -> None:
+        async def record(connection: Transaction, made: Made) -> None:
             answer = answer_of(made)
             await self._keys.complete(connection, reservation, answer)
             self.answer = answer
@@ -158,11 +155,10 @@ def parsed(values: list[str]) -> str | None:
     if not values:
         return None
     value = values[0].strip(" \t")
-    if len(values) == 1 and len(value) <= _MOST_CHARACTERS + 2:
-        quoted = _QUOTED.fullmatch(value)
-        key = _ESCAPED.sub(r"\1", quoted[1]) if quoted else value
-        if key and (quoted or _BARE.fullmatch(value)):
-            return key
+    quoted = _QUOTED.fullmatch(value)
+    key = _ESCAPED.sub(r"\1", quoted[1]) if quoted else value
+    if len(values) == 1 and 0 < len(key) <= _MOST_CHARACTERS and (quoted or _BARE.fullmatch(key)):
+        return key
     raise ProblemError(
         400,
         "malformed-idempotency-key",

@@ -1,7 +1,8 @@
 """How fast a key may ask: one token bucket for each, in Redis, where all API processes see it.
 
-While Redis does not answer at once, each process counts in buckets of its own: a key may then use up its limit once in
-each process, and never more. No request fails for it. (The library `limits` has windows alone, no bucket.)
+While Redis does not answer at once, each process goes on from what it last saw in a bucket of its own: a key may then
+use up what is left of its limit once in each process, and no more. No request fails for it. (The library `limits` has
+windows alone, no bucket.)
 """
 
 import asyncio
@@ -26,7 +27,7 @@ _REDIS_AWAY = (RedisError, OSError, RuntimeError, TimeoutError)
 # A request waits no longer for its token, and Redis is let alone for a while after.
 _PATIENCE_SECONDS = 0.1
 _REST_SECONDS = 1.0
-# Full buckets are forgotten when there are so many.
+# Beyond so many the first is forgotten, and so full again.
 _MOST_LOCAL_BUCKETS = 10_000
 
 # By Redis's own clock. A bucket that nobody uses is full again when it expires.
@@ -94,10 +95,12 @@ class RateLimiter:
                     allowed, tokens = await self._script(
                         keys=[f"wavemill:bucket:{key_id}"], args=[limits.requests_per_second, limits.burst]
                     )
-                return Spent(bool(allowed), float(tokens), limits)
             except _REDIS_AWAY as error:
                 log.warning("requests are counted by each API process alone", reason=type(error).__name__)
                 self._redis_rests_until = time.monotonic() + _REST_SECONDS
+            else:
+                self._local.note(key_id, float(tokens))
+                return Spent(bool(allowed), float(tokens), limits)
         self._on_fallback()
         return self._local.spend(key_id, limits)
 
@@ -112,15 +115,19 @@ class LocalBuckets:
     def spend(self, key_id: UUID, limits: Limits) -> Spent:
         """Take a token."""
         now = self._clock()
-        if key_id not in self._buckets and len(self._buckets) >= _MOST_LOCAL_BUCKETS:
-            self._buckets.pop(next(iter(self._buckets)))
         tokens, at = self._buckets.get(key_id, (float(limits.burst), now))
         tokens = min(limits.burst, tokens + (now - at) * limits.requests_per_second)
         allowed = tokens >= 1
         if allowed:
             tokens -= 1
-        self._buckets[key_id] = tokens, now
+        self.note(key_id, tokens)
         return Spent(allowed, tokens, limits)
+
+    def note(self, key_id: UUID, tokens: float) -> None:
+        """So many tokens are in it now."""
+        if key_id not in self._buckets and len(self._buckets) >= _MOST_LOCAL_BUCKETS:
+            self._buckets.pop(next(iter(self._buckets)))
+        self._buckets[key_id] = tokens, self._clock()
 
 
 def too_many_requests(spent: Spent) -> ProblemError:

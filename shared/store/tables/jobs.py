@@ -47,7 +47,13 @@ jobs = Table(
     Column("queue", Text, nullable=False),
     Column("priority", Text, nullable=False),
     Column("spec", Json, nullable=False),
-    Column("upload_id", ForeignKey("uploads.id"), nullable=False, index=True),
+    # The preset that the spec was made from, and what the client says of the job: strings by name.
+    Column("preset", Text),
+    Column("metadata", Json),
+    # NULL until it has been fetched.
+    Column("upload_id", ForeignKey("uploads.id"), index=True),
+    # There is more of it in `job_inputs`, which nobody needs to look for otherwise.
+    Column("has_inputs", Boolean, nullable=False, server_default=text("false")),
     # As the upload has it: the bytes that wait are summed up without reading the uploads.
     Column("input_bytes", BigInteger, nullable=False),
     Column("traceparent", Text),
@@ -72,29 +78,42 @@ jobs = Table(
     Column("error_message", Text),
     Column("poisoned", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # From when on it waits for a worker: its creation, or the time that the client asked for.
+    Column("due_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    # How long the client wants its results kept, and until when that is, once it has succeeded.
+    Column("keep_seconds", Integer),
+    Column("expires_at", UtcDateTime),
     # The files that it made have been kept long enough, and are gone.
     Column("artifacts_removed_at", UtcDateTime),
     # Whose it is; NULL: it was made without a key.
     Column("key_id", ForeignKey("api_keys.id")),
     one_of("status", JobStatus),
     one_of("priority", Priority),
-    CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="lease"),
+    # Who runs a job holds a lease of it; while it is fetched somebody may.
+    CheckConstraint(
+        "(lease_token IS NOT NULL) = (status = 'running') OR (status = 'fetching' AND lease_token IS NOT NULL)",
+        name="lease",
+    ),
+    CheckConstraint("upload_id IS NOT NULL OR status IN ('fetching', 'failed', 'canceled')", name="input"),
     CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name="error"),
 )
 # Written into the statement, not bound to it: neither database uses a partial index for a status that it learns later.
-is_queued = jobs.c.status == literal("queued", literal_execute=True)
-is_running = jobs.c.status == literal("running", literal_execute=True)
 is_failed = jobs.c.status == literal("failed", literal_execute=True)
-# Its message should be with a worker or on its way; the other queued jobs wait for their time or their turn.
-has_key = jobs.c.key_id.is_not(None)
-# As text: SQLAlchemy says `held = 1` to SQLite, which would not find the index by that.
-is_held: ColumnElement[Any] = is_queued & jobs.c.not_before.is_(None) & literal_column("held")
-is_waiting = is_queued & jobs.c.not_before.is_(None) & literal_column("NOT held")
-is_delayed = is_queued & jobs.c.not_before.is_not(None)
-is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 has_finished = jobs.c.finished_at.is_not(None)
+has_key = jobs.c.key_id.is_not(None)
+# A worker has it: it runs, or its inputs are being fetched.
+is_leased = jobs.c.lease_token.is_not(None)
+_is_free = jobs.c.lease_token.is_(None) & jobs.c.finished_at.is_(None)
+# Its message should be with a worker or on its way; the other jobs that nobody has wait for their time or their turn.
+# As text: SQLAlchemy says `held = 1` to SQLite, which would not find the index by that.
+is_waiting = _is_free & jobs.c.not_before.is_(None) & literal_column("NOT held")
+is_held: ColumnElement[Any] = _is_free & jobs.c.not_before.is_(None) & literal_column("held")
+is_delayed = _is_free & jobs.c.not_before.is_not(None)
+is_poisoned: ColumnElement[Any] = literal_column("poisoned")
+# Its results are to go at a time of its own.
+will_expire = jobs.c.expires_at.is_not(None) & jobs.c.artifacts_removed_at.is_(None)
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
 is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)
@@ -105,7 +124,7 @@ Index("ix_jobs_status_id", jobs.c.status, jobs.c.id)
 partial_index(
     "ix_jobs_waiting",
     jobs.c.queue,
-    jobs.c.created_at,
+    jobs.c.due_at,
     jobs.c.id,
     jobs.c.dispatched_at,
     jobs.c.input_bytes,
@@ -113,9 +132,20 @@ partial_index(
 )
 partial_index("ix_jobs_held", jobs.c.key_id, jobs.c.created_at, jobs.c.id, where=is_held)
 partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
-partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
+partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_leased)
 partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
 partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
+partial_index("ix_jobs_expiring", jobs.c.expires_at, where=will_expire)
+partial_index("ix_jobs_preset", jobs.c.preset, jobs.c.id, where=jobs.c.preset.is_not(None))
+# PostgreSQL finds the rows that contain a pair; SQLite goes through the rows that have any.
+Index(
+    "ix_jobs_metadata",
+    jobs.c.metadata,
+    postgresql_using="gin",
+    postgresql_ops={"metadata": "jsonb_path_ops"},
+    postgresql_where=jobs.c.metadata.is_not(None),
+    sqlite_where=jobs.c.metadata.is_not(None),
+)
 # For the operator: the latest failures, and those of a kind.
 partial_index("ix_jobs_failed", jobs.c.finished_at, jobs.c.id, where=is_failed)
 partial_index("ix_jobs_failed_code", jobs.c.error_code, jobs.c.id, where=is_failed)
@@ -146,10 +176,7 @@ attempts = Table(
     Column("error_message", Text),
     Column("audio_seconds", Float),
     Column("cpu_seconds", Float),
-    CheckConstraint(
-        f"outcome IS NULL OR outcome IN ({', '.join(repr(str(outcome)) for outcome in AttemptOutcome)})",
-        name="outcome",
-    ),
+    one_of("outcome", AttemptOutcome),
 )
 
 artifacts = Table(

@@ -58,7 +58,7 @@ def keyed(
     folder = tmp_path_factory.mktemp("keyed")
     shutil.copyfile(sqlite_template, folder / "wavemill.db")
     with System(folder, database_url=f"sqlite:///{folder / 'wavemill.db'}", redis=redis_server) as system:
-        keyed = Keyed(system)
+        keyed = Keyed.on(system)
         system.start_api()
         yield keyed
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import httpx
 
@@ -26,9 +26,14 @@ class Key:
 class Keyed:
     """The system, and its administrator."""
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, secret: str) -> None:
         self.system = system
-        self.secret = asyncio.run(_administrator(system))
+        self.secret = secret
+
+    @classmethod
+    def on(cls, system: System) -> Self:
+        """Make the administrator's key in the system's database. Blocking."""
+        return cls(system, asyncio.run(_administrator(system)))
 
     @asynccontextmanager
     async def client(self, secret: str | None = None) -> AsyncIterator[httpx.AsyncClient]:

@@ -126,6 +126,39 @@ def test_an_hour(system: System, tmp_path: Path) -> None:
     check_all_five(run(system, file), seconds=3600, channels=1)
 
 
+def test_edited_and_in_parts(system: System, tmp_path: Path) -> None:
+    file = noise(tmp_path / "noise.flac", seconds=6)
+    edits = [{"edit": "trim", "start_seconds": 1, "end_seconds": 5.5}, {"edit": "fade", "out_seconds": 1}]
+    job = system.finished(
+        system.submit(
+            file,
+            {"op": "transcode", "format": "wav", "edits": edits},
+            {"op": "split", "every_seconds": 2, "format": "flac", "edits": edits},
+            {"op": "acx", "edits": edits},
+        )["id"]
+    )
+    assert job["error_message"] is None
+    assert job["operations"][0]["edits"][1]["out_seconds"] == 1
+    assert [part["end_seconds"] for part in job["results"]["split"]["parts"]] == [2, 4, 4.5]
+    assert not job["results"]["acx"]["passed"]
+    names = ["split-001.flac", "split-002.flac", "split-003.flac", "split.json", "transcode.wav"]
+    assert [artifact["name"] for artifact in job["artifacts"]] == names
+    seconds = {}
+    for name in set(names) - {"split.json"}:
+        (tmp_path / name).write_bytes(system.artifact(job, name))
+        last = ffmpeg("-i", tmp_path / name, "-f", "null", "-").rsplit("time=", 1)[1]
+        seconds[name] = float(last.split()[0].rsplit(":", 1)[1])
+    assert seconds == {"split-001.flac": 2, "split-002.flac": 2, "split-003.flac": 0.5, "transcode.wav": 4.5}
+
+
+def test_edits_that_leave_nothing_fail_the_job_with_a_sentence(system: System, tmp_path: Path) -> None:
+    file = noise(tmp_path / "noise.flac", seconds=1)
+    edits = [{"edit": "trim", "start_seconds": 2}]
+    job = system.finished(system.submit(file, {"op": "transcode", "format": "mp3", "edits": edits})["id"])
+    assert (job["status"], job["error_code"]) == ("failed", "nothing_left")
+    assert job["error_message"].startswith("The edits leave nothing of the audio")
+
+
 def truncated_mp3(folder: Path) -> bytes:
     whole = folder / "whole.mp3"
     ffmpeg("-i", recording(), "-c:a", "libmp3lame", "-b:a", "128k", whole)
