@@ -1,7 +1,6 @@
 """Rate control, depth and compression, as FFmpeg sees them in the files."""
 
 from collections.abc import Mapping
-from itertools import pairwise
 from pathlib import Path
 
 import av
@@ -166,8 +165,3 @@ def test_down_mix_coefficients(tmp_path: Path, loud: int) -> None:
     left, right = _STEREO[loud]
     assert independent.read(stereo)[:, 1_000] == pytest.approx((0.25 * left, 0.25 * right), abs=1e-5)
     assert independent.read(mono)[:, 1_000] == pytest.approx((0.25 * (left + right) / 2,), abs=1e-5)
-
-
-def test_packets_are_in_the_order_of_time(changing: Path) -> None:
-    for path in render(changing, {"format": "aac"}, {"format": "alac"}):
-        assert all(earlier[2] < later[2] for earlier, later in pairwise(packets(path)))
