@@ -3,8 +3,10 @@
 So of any number of equal requests one is done, and a crash in between leaves a reservation that runs out.
 """
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
@@ -47,6 +49,11 @@ class Conflict(Enum):
 
 class ReservationLost(Exception):
     """It ran out, and another has taken over; nothing was written."""
+
+
+Made = TypeVar("Made")
+# What is to be written in the transaction that makes something.
+CommitWith = Callable[[AsyncConnection, Made], Awaitable[None]]
 
 
 class IdempotencyKeys:
@@ -111,6 +118,15 @@ class IdempotencyKeys:
         )
         if (await connection.execute(kept)).one_or_none() is None:
             raise ReservationLost
+
+    @classmethod
+    def completing(cls, reservation: Reservation, answer_of: Callable[[Made], Answer]) -> CommitWith[Made]:
+        """The same for what is made by the transaction, of which the answer tells."""
+
+        async def complete(connection: AsyncConnection, made: Made) -> None:
+            await cls.complete(connection, reservation, answer_of(made))
+
+        return complete
 
     async def complete_alone(self, reservation: Reservation, answer: Answer) -> None:
         """Keep the answer of what was done before, and does no harm if it is done again.
