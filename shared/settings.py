@@ -83,7 +83,14 @@ class Settings(BaseSettings):
     # API.
     api_host: str = Field(default="127.0.0.1", description="Address that `make run` serves the API on.")
     api_port: int = Field(default=8000, ge=1, le=65535, description="Port that `make run` serves the API on.")
-    max_upload_bytes: int = Field(default=2048 * MEBIBYTE, ge=1, description="A larger upload is refused with 413.")
+    max_upload_bytes: int = Field(
+        default=2048 * MEBIBYTE, ge=1, description="A larger upload in one request is refused with 413."
+    )
+    max_input_bytes: int = Field(
+        default=10_240 * MEBIBYTE,
+        ge=1,
+        description="The same for one that comes otherwise: resumable, presigned or from a URL.",
+    )
     max_spec_bytes: int = Field(default=MEBIBYTE, ge=1024, description="A larger job spec is refused with 413.")
     upload_idle_seconds: float = Field(
         default=30.0, gt=0, description="A request of whose body no byte comes for so long is ended with 408."

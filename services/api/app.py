@@ -11,7 +11,7 @@ from services.api import documentation, problems, resources
 from services.api.access.gate import GUARDS
 from services.api.access.headers import RateLimitHeaders
 from services.api.metrics import ApiMetrics, MetricsMiddleware
-from services.api.routes import artifacts, events, health, jobs, keys, operations, uploads
+from services.api.routes import artifacts, events, health, jobs, keys, operations, tus, uploads
 from shared.settings import Settings, settings
 from shared.telemetry.logs import configure_logs
 from shared.telemetry.metrics import MetricsServer
@@ -59,7 +59,7 @@ def create_app(configured: Settings) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app, metrics)
     documentation.install(app)
-    for module in (jobs, events, artifacts, uploads, keys):
+    for module in (jobs, events, artifacts, tus, uploads, keys):
         app.include_router(module.router, dependencies=GUARDS, responses=documentation.answers(401, 403, 429))
     # What these tell is nobody's: whether the service is well, and what it can do.
     for module in (operations, health):

@@ -13,12 +13,12 @@ from services.api import problems
 from services.api.bodies import FILE_PART, FORM, JSON, SPEC_PART
 from services.api.problems import Problem
 from shared.schema.events import JobEvent
-from shared.schema.jobs import JobRequest, JobSpec
+from shared.schema.jobs import FormSpec, JobRequest
 from shared.schema.keys import KeyRequest, Rotation
 
 _REFERENCE = "#/components/schemas/{model}"
 # Models that the document names and no route's signature does.
-_MODELS: tuple[type[BaseModel], ...] = (Problem, JobSpec, JobRequest, JobEvent, KeyRequest, Rotation)
+_MODELS: tuple[type[BaseModel], ...] = (Problem, FormSpec, JobRequest, JobEvent, KeyRequest, Rotation)
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
 
 _PROBLEMS = {
@@ -60,7 +60,7 @@ def form_body(*, with_spec: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {FILE_PART: _FILE}
     encoding: dict[str, Any] = {}
     if with_spec:
-        properties[SPEC_PART] = reference(JobSpec)
+        properties[SPEC_PART] = reference(FormSpec)
         encoding = {"encoding": {SPEC_PART: {"contentType": JSON}}}
     schema = {
         "type": "object",

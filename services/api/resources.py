@@ -16,13 +16,16 @@ from services.api.access.rate_limit import RateLimiter
 from services.api.access.revocations import Revocations
 from services.api.admission import Admission
 from services.api.dispatcher import Dispatcher
-from services.api.ingest import Ingest
+from services.api.inputs import Inputs
 from services.api.job_watch import JobWatch
 from services.api.metrics import ApiMetrics
+from services.api.resumable import Resumable
 from services.api.turns import JobTurns
+from shared.addresses import AddressRule
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventHub, EventPublisher, connect
+from shared.ingest import Ingest
 from shared.settings import Settings
 from shared.store.api_keys import ApiKeys
 from shared.store.backlog import Backlog
@@ -32,6 +35,7 @@ from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.key_usage import KeyUsage
 from shared.store.turns import Turns
+from shared.store.unfinished import UnfinishedUploads
 from shared.store.uploads import Uploads
 
 _FLUSH_SECONDS = 1.0
@@ -54,6 +58,9 @@ class Resources:
     revocations: Revocations
     admission: Admission
     ingest: Ingest
+    inputs: Inputs
+    unfinished: UnfinishedUploads
+    resumable: Resumable
     dispatcher: Dispatcher
     events: EventPublisher
     watch: JobWatch
@@ -70,6 +77,8 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     keys = ApiKeys(database)
     limiter = RateLimiter(redis, on_fallback=metrics.rate_limit_fallbacks.inc)
     quotas = Quotas(KeyUsage(database))
+    uploads, unfinished = Uploads(database), UnfinishedUploads(database)
+    ingest = Ingest(blobs, uploads, max_bytes=settings.max_upload_bytes)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
@@ -93,7 +102,12 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 turns=JobTurns(Turns(database), dispatcher),
                 revocations=revocations,
                 admission=admission,
-                ingest=Ingest(blobs, Uploads(database), max_bytes=settings.max_upload_bytes),
+                ingest=ingest,
+                unfinished=unfinished,
+                resumable=Resumable(
+                    blobs, unfinished, uploads, Ingest(blobs, uploads, max_bytes=settings.max_input_bytes)
+                ),
+                inputs=Inputs(blobs, uploads, ingest, views, AddressRule.of(settings.outbound_allowed_networks)),
                 dispatcher=dispatcher,
                 events=EventPublisher(redis),
                 watch=watch,

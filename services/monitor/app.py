@@ -14,6 +14,7 @@ from services.monitor.duties.due_retries import DueRetries
 from services.monitor.duties.expired_artifacts import ExpiredArtifacts
 from services.monitor.duties.expired_inputs import ExpiredInputs
 from services.monitor.duties.expired_leases import ExpiredLeases
+from services.monitor.duties.expired_resumables import ExpiredResumables
 from services.monitor.duties.finished_totals import FinishedTotals
 from services.monitor.duties.forgotten_idempotency_keys import ForgottenIdempotencyKeys
 from services.monitor.duties.forgotten_jobs import ForgottenJobs
@@ -38,6 +39,7 @@ from shared.store.leadership import Leadership
 from shared.store.retention import Retention
 from shared.store.tallies import Tallies
 from shared.store.turns import Turns
+from shared.store.unfinished import UnfinishedUploads
 from shared.store.workers import Workers
 from shared.telemetry.metrics import process_registry
 
@@ -126,6 +128,7 @@ def _retention_duties(settings: Settings, opened: Connections) -> Sequence[Duty]
         ForgottenJobs(retention, blobs, keep_seconds=keep_seconds(settings.keep_jobs_days), batch=batch),
         ExpiredInputs(retention, blobs, keep_seconds=keep_seconds(settings.keep_inputs_days), batch=batch),
         ForgottenIdempotencyKeys(IdempotencyKeys(opened.database), batch=batch),
+        ExpiredResumables(UnfinishedUploads(opened.database), blobs, batch=batch),
     )
 
 

@@ -10,9 +10,10 @@ from uuid import UUID
 
 from sqlalchemy import func, or_, select, update
 
+from shared.schema.jobs import JobStatus
 from shared.store.database import Database
 from shared.store.records import QueuedJob
-from shared.store.tables import api_keys, is_held, is_running, is_waiting, jobs
+from shared.store.tables import api_keys, is_held, is_leased, is_waiting, jobs
 
 
 class Turns:
@@ -30,7 +31,9 @@ class Turns:
         """
         most = select(api_keys.c.max_running_jobs).where(api_keys.c.id == key_id).with_for_update()
         its_own = jobs.c.key_id == key_id
-        under_way = select(func.count()).where(its_own, jobs.c.finished_at.is_(None), or_(is_running, is_waiting))
+        # What is being fetched is not under way yet: its work is.
+        is_under_way = or_(is_leased, is_waiting) & (jobs.c.status != JobStatus.FETCHING)
+        under_way = select(func.count()).where(its_own, jobs.c.finished_at.is_(None), is_under_way)
         async with self._database.write() as connection:
             # The lock of the key's row: two that look at the same time would both find the same room.
             its_most = (await connection.execute(most)).scalar_one()

@@ -2,6 +2,8 @@
 
 import base64
 import binascii
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -12,10 +14,12 @@ from services.api.access import Caller, Reader, Submitter
 from services.api.access.idempotency import Idempotency, InjectedIdempotency, Once
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
 from services.api.documentation import answers, form_body, reference
+from services.api.inputs import Chosen, upload_missing
 from services.api.problems import FieldError, ProblemError
 from services.api.resources import InjectedResources, Resources
-from shared.broker import JobMessage
-from shared.schema.jobs import JobPage, JobRequest, JobSpec, JobStatus, JobView
+from shared.broker import IO_QUEUE, JobMessage, queue_of
+from shared.schema.inputs import MAIN_INPUT
+from shared.schema.jobs import FormSpec, JobPage, JobRequest, JobSpec, JobStatus, JobView
 from shared.store.errors import UploadMissing
 from shared.store.idempotency import Answer
 from shared.store.records import NewJob
@@ -120,7 +124,7 @@ async def retry_job(
         raise problems.job_not_found(job_id)
     if view.status not in _RETRYABLE:
         raise _not_retryable(view)
-    await resources.ingest.require_input(view.input)
+    await resources.inputs.require(view)
     requeue = await resources.jobs.reopen(job_id, owner=caller.owner)
     view = await resources.views.get(job_id, owner=caller.owner)
     if view is None:
@@ -142,13 +146,15 @@ async def _create_from_form(
     request: Request, caller: Caller, idempotency: Idempotency, resources: Resources
 ) -> Response:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
-        spec = validated(JobSpec, form.spec or b"", within=[SPEC_PART])
-        sent = spec.model_dump_json(), form.file.sha256, form.filename or ""
+        asked = validated(FormSpec, form.spec or b"", within=[SPEC_PART])
+        sent = asked.model_dump_json(), form.file.sha256, form.filename or ""
         async with idempotency.once("job with file", *sent) as once:
             if once.answer is None:
                 await resources.admission.admit_bytes(caller, form.file.size_bytes)
+                further = await resources.inputs.further(asked, caller, within=[SPEC_PART])
                 upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
-                await _create(caller, once, resources, spec, upload.id)
+                with _missing_told(asked, within=[SPEC_PART]):
+                    await _create(caller, once, resources, _spec_of(asked), Chosen(upload.id, further))
     return once.response
 
 
@@ -156,22 +162,28 @@ async def _create_from_json(
     request: Request, caller: Caller, idempotency: Idempotency, resources: Resources
 ) -> Response:
     job = await read_json(request, JobRequest, resources.settings)
-    spec = JobSpec.model_construct(operations=job.operations, priority=job.priority)
     async with idempotency.once("job", job.model_dump_json()) as once:
         if once.answer is None:
-            try:
-                await _create(caller, once, resources, spec, job.input.id)
-            except UploadMissing:
-                raise problems.invalid([FieldError.at("body", ["input", "id"], _no_upload(job.input.id))]) from None
+            chosen = await resources.inputs.choose(job, caller)
+            with _missing_told(job):
+                await _create(caller, once, resources, _spec_of(job), chosen)
     return once.response
 
 
-def _no_upload(upload_id: UUID) -> str:
-    return f"There is no upload {upload_id}, or it is no longer stored; send the file to /api/uploads first."
+def _spec_of(job: FormSpec) -> JobSpec:
+    return JobSpec.model_construct(operations=job.operations, priority=job.priority)
 
 
-async def _create(caller: Caller, once: Once, resources: Resources, spec: JobSpec, upload_id: UUID) -> None:
-    queue = str(spec.priority)
+@contextmanager
+def _missing_told(job: FormSpec, *, within: Sequence[str] = ()) -> Iterator[None]:
+    try:
+        yield
+    except UploadMissing as missing:
+        raise upload_missing(job, missing.upload_id, within=within) from None
+
+
+async def _create(caller: Caller, once: Once, resources: Resources, spec: JobSpec, chosen: Chosen) -> None:
+    queue = IO_QUEUE if chosen.is_to_be_fetched else queue_of(spec)
     max_attempts = resources.settings.max_attempts
     # The trace of this request, where there is one, goes on in the worker.
     traceparent = current_traceparent()
@@ -182,10 +194,11 @@ async def _create(caller: Caller, once: Once, resources: Resources, spec: JobSpe
 
     new = await resources.jobs.create(
         spec,
-        upload_id=upload_id,
+        upload_id=chosen.upload_id,
         queue=queue,
         max_attempts=max_attempts,
         traceparent=traceparent,
+        sources=chosen.sources,
         key_id=caller.key_id,
         owner=caller.owner,
         commit_with=once.recording(answer_of),
@@ -197,6 +210,7 @@ async def _create(caller: Caller, once: Once, resources: Resources, spec: JobSpe
 
 def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
     """The job before anything has happened to it."""
+    its_own = new.sources.get(MAIN_INPUT)
     return JobView(
         id=new.job_id,
         status=new.event.status,
@@ -208,6 +222,8 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         priority=spec.priority,
         operations=spec.operations,
         input=new.input,
+        source_url=its_own and its_own.source_url,
+        inputs={name: source for name, source in new.sources.items() if name != MAIN_INPUT},
         attempts=(),
         max_attempts=max_attempts,
         results={},

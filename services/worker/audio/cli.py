@@ -6,6 +6,8 @@ python -m services.worker.audio talk.wav --normalize talk.flac --target -16 --js
 python -m services.worker.audio talk.wav --waveform talk.svg --spectrogram talk.png --axes --loudness-series talk.csv
 python -m services.worker.audio talk.wav --transcode talk.mp3 --quality 2 --tag title=Talk --loudness-tags
 python -m services.worker.audio talk.wav --preset podcast --output episode/
+python -m services.worker.audio talk.wav --intro jingle.mp3 --crossfade 1 --fade-out 3 --transcode episode.mp3
+python -m services.worker.audio talk.wav --split part.mp3 --pause 2
 python -m services.worker.audio talk.wav --operation '{"op": "split", "every_seconds": 600}' --output parts/
 """
 
@@ -20,6 +22,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from services.worker.audio import cli_editing
 from services.worker.audio.encoders import EXTENSIONS
 from services.worker.audio.engine import Extra, process
 from services.worker.audio.errors import AudioError
@@ -81,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_operations(parser.add_argument_group("operations"))
     _add_drawing(parser.add_argument_group("parameters of measurements and pictures"))
     _add_encoding(parser.add_argument_group("parameters of outputs"))
+    cli_editing.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
@@ -97,8 +101,10 @@ def _add_operations(group: argparse._ArgumentGroup) -> None:
         ("silence", "silences, .json"),
         ("transcode", "another format"),
         ("normalize", "at a loudness"),
+        ("split", "parts: OUT-001, OUT-002 and so on"),
     ):
         group.add_argument(f"--{name}", type=Path, action="append", default=[], metavar="OUT", help=written)
+    group.add_argument("--acx", action="store_true", help="the rules for audiobooks on ACX")
     group.add_argument("--preset", action="append", default=[], choices=list(PRESETS), help="operations by a name")
     group.add_argument(
         "--operation", type=json.loads, action="append", default=[], metavar="JSON", help="any, as a job's spec has it"
@@ -108,6 +114,7 @@ def _add_operations(group: argparse._ArgumentGroup) -> None:
 
 
 def _add_drawing(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--dual-mono", action="store_true", help="mono is as loud as on two speakers")
     group.add_argument("--replay-gain", action="store_true", help="gains for players, with the loudness")
     group.add_argument("--samples-per-pixel", type=int, metavar="N", help="of the waveform (256)")
     group.add_argument("--pixels-per-second", type=int, metavar="N", help="of the waveform, instead of that")
@@ -150,11 +157,11 @@ def _operations(options: argparse.Namespace) -> tuple[tuple[AnyOperation, ...], 
             suffix = _suffix(path, op, forms)
             asked.append({"op": op, "name": f"{op}-{number}", **parameters, **forms[suffix]})
             targets[f"{op}-{number}{suffix}"] = path
-    asked += options.operation
-    presets = tuple(operation for name in options.preset for operation in PRESETS[name].operations)
-    if not asked and not presets:
+    presets = [operation.model_dump() for name in options.preset for operation in PRESETS[name].operations]
+    if not asked and not presets and not options.operation:
         asked = [{"op": "probe"}, {"op": "loudness"}]
-    return with_names((*operations_adapter.validate_python(asked), *presets)), targets
+    edited = [cli_editing.edited(operation, options) for operation in (*asked, *presets)]
+    return with_names(operations_adapter.validate_python([*edited, *options.operation])), targets
 
 
 def _measurements(options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Path]]:
@@ -167,11 +174,14 @@ def _measurements(options: argparse.Namespace) -> tuple[list[dict[str, Any]], di
             targets |= {"probe.jpg": options.cover, "probe.png": options.cover}
     if options.loudness or options.loudness_series or options.replay_gain:
         loudness = {"op": "loudness", "name": "loudness", "replay_gain": options.replay_gain}
+        loudness["dual_mono"] = options.dual_mono
         if options.loudness_series:
             suffix = _suffix(options.loudness_series, "loudness-series", (".csv", ".json"))
             loudness["series"] = [suffix[1:]]
             targets[f"loudness{suffix}"] = options.loudness_series
         asked.append(loudness)
+    if options.acx:
+        asked.append({"op": "acx", "name": "acx"})
     return asked, targets
 
 
@@ -204,7 +214,7 @@ def _writing(options: argparse.Namespace) -> tuple[tuple[str, dict[str, dict[str
         keep_tags=not options.no_tags,
         keep_cover=not options.no_cover,
     )
-    level = _given(target_lufs=options.target, true_peak_dbtp=options.ceiling)
+    level = _given(target_lufs=options.target, true_peak_dbtp=options.ceiling, dual_mono=options.dual_mono)
     audio = {suffix: {"format": audio_format} for suffix, audio_format in _FORMATS.items()}
     if options.alac:
         audio[".m4a"] = {"format": "alac"}
@@ -213,12 +223,14 @@ def _writing(options: argparse.Namespace) -> tuple[tuple[str, dict[str, dict[str
         ("spectrogram", {".png": {}}, picture),
         ("silence", {".json": {}}, quiet),
         ("transcode", audio, {**encoding, "loudness_tags": options.loudness_tags}),
-        ("normalize", audio, {**encoding, **level}),
+        ("normalize", audio, {**encoding, **level, "album": list(cli_editing.album(options))}),
+        ("split", audio, {**encoding, **cli_editing.cuts(options)}),
     )
 
 
 def _extras(options: argparse.Namespace, operations: tuple[AnyOperation, ...]) -> dict[str, Extra]:
     extras = {name: Extra(Path(path), Path(path).name) for name, path in map(_pair, options.input)}
+    extras |= cli_editing.extras(options)
     if missing := input_names(operations) - extras.keys():
         raise ValueError(f"further inputs are missing, see --input: {', '.join(sorted(missing))}")
     return extras
@@ -268,10 +280,18 @@ def _run(
             if show_progress:
                 print(file=sys.stderr)
         for artifact in report.artifacts:
-            target = targets.get(artifact.name, options.output / artifact.name)
+            target = targets.get(artifact.name) or _beside(artifact.name, targets) or options.output / artifact.name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(artifact.path, target)
     return report
+
+
+def _beside(artifact: str, targets: Mapping[str, Path]) -> Path | None:
+    """Where one of the files of an operation that writes several goes, if it was said where one of them goes."""
+    for name, target in targets.items():
+        if artifact.startswith((f"{Path(name).stem}-", f"{Path(name).stem}.")):
+            return target.with_name(target.stem + artifact.removeprefix(Path(name).stem))
+    return None
 
 
 def _draw_progress(fraction: float) -> None:

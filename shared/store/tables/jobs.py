@@ -47,7 +47,10 @@ jobs = Table(
     Column("queue", Text, nullable=False),
     Column("priority", Text, nullable=False),
     Column("spec", Json, nullable=False),
-    Column("upload_id", ForeignKey("uploads.id"), nullable=False, index=True),
+    # NULL until it has been fetched.
+    Column("upload_id", ForeignKey("uploads.id"), index=True),
+    # There is more of it in `job_inputs`, which nobody needs to look for otherwise.
+    Column("has_inputs", Boolean, nullable=False, server_default=text("false")),
     # As the upload has it: the bytes that wait are summed up without reading the uploads.
     Column("input_bytes", BigInteger, nullable=False),
     Column("traceparent", Text),
@@ -80,21 +83,27 @@ jobs = Table(
     Column("key_id", ForeignKey("api_keys.id")),
     one_of("status", JobStatus),
     one_of("priority", Priority),
-    CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="lease"),
+    # Who runs a job holds a lease of it; while it is fetched somebody may.
+    CheckConstraint(
+        "(lease_token IS NOT NULL) = (status = 'running') OR (status = 'fetching' AND lease_token IS NOT NULL)",
+        name="lease",
+    ),
+    CheckConstraint("upload_id IS NOT NULL OR status IN ('fetching', 'failed', 'canceled')", name="input"),
     CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name="error"),
 )
 # Written into the statement, not bound to it: neither database uses a partial index for a status that it learns later.
-is_queued = jobs.c.status == literal("queued", literal_execute=True)
-is_running = jobs.c.status == literal("running", literal_execute=True)
 is_failed = jobs.c.status == literal("failed", literal_execute=True)
-# Its message should be with a worker or on its way; the other queued jobs wait for their time or their turn.
-has_key = jobs.c.key_id.is_not(None)
-# As text: SQLAlchemy says `held = 1` to SQLite, which would not find the index by that.
-is_held: ColumnElement[Any] = is_queued & jobs.c.not_before.is_(None) & literal_column("held")
-is_waiting = is_queued & jobs.c.not_before.is_(None) & literal_column("NOT held")
-is_delayed = is_queued & jobs.c.not_before.is_not(None)
-is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 has_finished = jobs.c.finished_at.is_not(None)
+has_key = jobs.c.key_id.is_not(None)
+# A worker has it: it runs, or its inputs are being fetched.
+is_leased = jobs.c.lease_token.is_not(None)
+_is_free = jobs.c.lease_token.is_(None) & jobs.c.finished_at.is_(None)
+# Its message should be with a worker or on its way; the other jobs that nobody has wait for their time or their turn.
+# As text: SQLAlchemy says `held = 1` to SQLite, which would not find the index by that.
+is_waiting = _is_free & jobs.c.not_before.is_(None) & literal_column("NOT held")
+is_held: ColumnElement[Any] = _is_free & jobs.c.not_before.is_(None) & literal_column("held")
+is_delayed = _is_free & jobs.c.not_before.is_not(None)
+is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
 is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)
@@ -113,7 +122,7 @@ partial_index(
 )
 partial_index("ix_jobs_held", jobs.c.key_id, jobs.c.created_at, jobs.c.id, where=is_held)
 partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
-partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
+partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_leased)
 partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
 partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
 # For the operator: the latest failures, and those of a kind.
@@ -146,10 +155,7 @@ attempts = Table(
     Column("error_message", Text),
     Column("audio_seconds", Float),
     Column("cpu_seconds", Float),
-    CheckConstraint(
-        f"outcome IS NULL OR outcome IN ({', '.join(repr(str(outcome)) for outcome in AttemptOutcome)})",
-        name="outcome",
-    ),
+    one_of("outcome", AttemptOutcome),
 )
 
 artifacts = Table(

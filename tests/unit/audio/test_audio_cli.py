@@ -6,10 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from services.worker.audio.cli import main
-from tests.unit.audio.independent import ffmpeg, measure
+from tests.unit.audio.independent import ffmpeg, measure, read
 from tests.unit.audio.signals import save, sine
 
 
@@ -132,3 +133,50 @@ def test_wrong_arguments(tone: Path, arguments: list[str], capsys: pytest.Captur
         main([str(tone), *arguments])
     assert caught.value.code == 2
     assert "error: " in capsys.readouterr().err
+
+
+def test_edits_are_done_in_the_order_given(tone: Path, tmp_path: Path) -> None:
+    jingle = save(tmp_path / "jingle.wav", sine(500, -12, 2))
+    out = tmp_path / "out.flac"
+    edits = ["--trim", "1:4", "--intro", str(jingle), "--crossfade", "0.5", "--fade-out", "1", "--trim", ":4"]
+    assert main([str(tone), *edits, "--edit", '{"edit": "high_pass"}', "--transcode", str(out), "--quiet"]) == 0
+    # 3 s of the tone behind 2 s of jingle, half a second of both at once, and of that the first 4 s.
+    samples = read(out)
+    assert samples.shape == (2, 4 * 48_000)
+    assert np.abs(samples[:, 48_000 : 2 * 48_000 - 24_000]).max() == pytest.approx(10 ** (-12 / 20), abs=0.01)
+    # The fade, from 3.5 s on, was there before the last trim.
+    assert np.abs(samples[:, -100:]).max() == pytest.approx(10 ** (-23 / 20) * np.sqrt(0.5), abs=0.002)
+
+
+def test_parts_lie_beside_one_another(tone: Path, tmp_path: Path) -> None:
+    assert main([str(tone), "--split", str(tmp_path / "part.mp3"), "--every", "2", "--quiet"]) == 0
+    names = {path.name for path in tmp_path.iterdir()} - {tone.name}
+    assert names == {"part-001.mp3", "part-002.mp3", "part-003.mp3", "part.json"}
+
+
+def test_an_album(tone: Path, tmp_path: Path) -> None:
+    other = save(tmp_path / "other.wav", sine(1000, -33, 5))
+    out = tmp_path / "out.flac"
+    assert main([str(tone), "--album", str(other), "--normalize", str(out), "--target", "-20", "--quiet"]) == 0
+    difference = measure(out).integrated_lufs - measure(tmp_path / "out-track-2.flac").integrated_lufs
+    assert difference == pytest.approx(10, abs=0.1)
+
+
+def test_edits_come_before_those_of_a_preset(tone: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--trim", "0:3", "--preset", "podcast", "--output", str(tmp_path), "--acx", "--json", "--quiet"]
+    assert main([str(tone), *arguments]) == 0
+    assert measure(tmp_path / "podcast.mp3").integrated_lufs == pytest.approx(-16, abs=0.15)
+    results = json.loads(capsys.readouterr().out)
+    assert results["podcast"]["duration_seconds"] == 3
+    assert results["acx"]["rules"][3]["value"] == 3
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [["--edit", "{"], ["--trim", "4:1"], ["--split", "a.mp3", "--at", "2,1"]],
+)
+def test_wrong_edits_are_wrong_arguments(tone: Path, wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([str(tone), *wrong])
+    assert ended.value.code == 2
+    assert "Traceback" not in capsys.readouterr().err
