@@ -117,7 +117,12 @@ dashboards: uv ## Write Grafana's dashboards from deploy/dashboards/
 .PHONY: docs
 docs: uv ## Write the pages and resources that come from the code, the rules and the dashboards
 	@$(STACK) python -m deploy.docs.configuration >docs/configuration.md
+	@$(STACK) python -m deploy.docs.openapi >docs/openapi.json
 	@$(RUN) --group test python -m deploy.kubernetes.generated_files
+
+.PHONY: client
+client: uv ## Write the typed Python client of docs/openapi.json into clients/python/
+	@$(RUN) --group test python -m deploy.client clients/python
 
 .PHONY: screenshots
 screenshots: uv ## Take the pictures of the operations page again, of a Wavemill under load (needs chromium)

@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -90,10 +90,7 @@ class Ingest:
 
     async def discard(self, incoming: Incoming) -> None:
         """Remove what is left under the incoming key: a refused body, or a second copy of bytes that were known."""
-        try:
-            await self._blobs.delete([incoming.key])
-        except BlobStoreUnavailable as error:
-            log.warning("incoming bytes not removed", key=incoming.key, reason=str(error))
+        await discard(self._blobs, [incoming.key])
 
     async def is_stored(self, upload: Upload) -> bool:
         """Whether the bytes of an earlier upload are still there.
@@ -113,6 +110,14 @@ class Ingest:
             if left < 0:
                 raise TooManyBytes(self._max_bytes)
             yield chunk
+
+
+async def discard(blobs: Blobs, keys: Sequence[str]) -> None:
+    """Delete bytes that no row names any more. What cannot be deleted now is found by the monitor's sweep."""
+    try:
+        await blobs.delete(keys)
+    except BlobStoreUnavailable as error:
+        log.warning("bytes not removed, the monitor will", keys=len(keys), reason=str(error))
 
 
 async def in_large_pieces(data: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -1,5 +1,6 @@
 """Every setting of every service, read once from the environment (and `.env`)."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Literal, Self
@@ -133,7 +134,24 @@ class Settings(BaseSettings):
         default=15.0, gt=0, description="A comment is sent on an idle event stream this often."
     )
 
+    # What browsers may do with the API's answers.
+    cors_origins: str = Field(
+        default="",
+        description="Origins of pages whose scripts may use the API, with commas between them; * for all; "
+        "none when unset.",
+    )
+    frame_ancestors: str = Field(
+        default="'none'", description="Which pages may show the API's in a frame, as Content-Security-Policy has it."
+    )
+    hsts_seconds: int = Field(
+        default=0, ge=0, description="Browsers are told to use HTTPS alone for so long; 0: they are not."
+    )
+
     # Jobs.
+    max_delay_days: float = Field(
+        default=30.0, gt=0, description="A job's not_before is at most so far ahead; else it is refused with 422."
+    )
+    max_presets: int = Field(default=200, ge=0, description="Presets that one key may have.")
     max_attempts: int = Field(default=4, ge=1, le=20, description="The first and at most 3 retries, unless set.")
     retry_backoff_base_seconds: float = Field(default=5.0, gt=0, description="Largest first wait; doubles each time.")
     retry_backoff_max_seconds: float = Field(default=600.0, gt=0, description="No wait is longer.")
@@ -252,6 +270,24 @@ class Settings(BaseSettings):
             raise ValueError(f"no driver for {url.drivername!r}; use postgresql:// or sqlite:///")
         return value
 
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str) -> str:
+        for origin in filter(None, map(str.strip, value.split(","))):
+            # As browsers write it: one with a path or a slash at its end would never be met.
+            if origin != "*" and not re.fullmatch(r"https?://[^/\s*]+", origin):
+                raise ValueError("give origins like https://app.example.com, with commas between them, or *")
+        return value
+
+    @field_validator("frame_ancestors")
+    @classmethod
+    def _is_one_directive(cls, value: str) -> str:
+        if not re.fullmatch(r"[!-+\--:<-~]+( [!-+\--:<-~]+)*", value):
+            raise ValueError(
+                "give what Content-Security-Policy's frame-ancestors takes, like 'self' or https://example.com"
+            )
+        return value
+
     @field_validator("admin_key")
     @classmethod
     def _is_hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
@@ -290,6 +326,11 @@ class Settings(BaseSettings):
             return URL.create("sqlite+aiosqlite", database=str((self.data_dir / "wavemill.db").resolve()))
         url = make_url(self.database_url)
         return url.set(drivername=_DRIVERS[url.drivername])
+
+    @property
+    def cors_allowed_origins(self) -> tuple[str, ...]:
+        """The origins of `cors_origins`, one by one."""
+        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())
 
     @property
     def redis_url(self) -> str:

@@ -116,7 +116,7 @@ _QUEUES = Row(
         ),
         graph(
             "Age of the oldest job",
-            "Time since the creation of the oldest job that waits: the figure that users feel.",
+            "How long the job has waited that waits the longest: the figure that users feel.",
             "s",
             [warn(300), bad(900)],
             Query(f"max by (queue) (wavemill_queue_oldest_job_age_seconds{{{_QUEUE}}})", "{{queue}}"),

@@ -130,7 +130,7 @@ _RECONCILER = Row(
         ),
         graph(
             "Put right",
-            "Things a minute that were put right, by duty. due_retries and the retention's are everyday work.",
+            "Things a minute that were put right, by duty. due_jobs and the retention's are everyday work.",
             "cpm",
             [],
             Query("60 * max by (kind) (rate(wavemill_reconciler_actions_total[$__rate_interval]))", "{{kind}}"),

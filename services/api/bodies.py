@@ -25,6 +25,8 @@ JSON = "application/json"
 FORM = "multipart/form-data"
 FILE_PART = "file"
 SPEC_PART = "spec"
+# How pydantic marks an error of a key, and not of its value.
+_KEY = "[key]"
 # Boundaries and headers of a form's parts.
 _FORM_OVERHEAD_BYTES = 64 * 1024
 
@@ -66,16 +68,19 @@ def validated(model: type[Model], text: bytes, *, within: Sequence[str] = ()) ->
     try:
         return model.model_validate_json(text)
     except ValidationError as error:
-        found = error.errors(include_url=False, include_input=False)
-        document = None if any(each["type"] == "json_invalid" for each in found) else json.loads(text)
-        raise problems.invalid(
-            [
-                FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
-                for each in found
-                # Pydantic counts the items of a tuple that are right, and says that there are too few.
-                if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
-            ]
-        ) from None
+        is_json = all(each["type"] != "json_invalid" for each in error.errors(include_input=False))
+        raise problems.invalid(field_errors(error, json.loads(text) if is_json else None, within)) from None
+
+
+def field_errors(error: ValidationError, document: Any, within: Sequence[str | int]) -> list[FieldError]:
+    """What is wrong with a document; `within` is the path to it in the body."""
+    found = error.errors(include_url=False, include_input=False)
+    return [
+        FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
+        for each in found
+        # Pydantic counts the items of a tuple that are right, and says that there are too few.
+        if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
+    ]
 
 
 @asynccontextmanager
@@ -188,7 +193,9 @@ def _has_errors_within(location: tuple[int | str, ...], errors: Sequence[ErrorDe
 
 
 def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
-    """Pydantic's location without the tags of unions: it names one after the way to the object that has it."""
+    """Pydantic's location in the document: without the tags of unions, each of which it names after the way to the
+    object that has it, and without the mark behind a key that is wrong itself.
+    """
     path: list[str | int] = []
     entered = False
     for step in location:
@@ -199,6 +206,8 @@ def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
             document = document.get(step)
         elif isinstance(document, list) and isinstance(step, int) and step < len(document):
             document = document[step]
+        elif step == _KEY:
+            continue
         entered = True
         path.append(step)
     return path

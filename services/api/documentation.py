@@ -9,16 +9,15 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.api import problems
+from services.api import examples, glossary, problems
 from services.api.bodies import FILE_PART, FORM, JSON, SPEC_PART
 from services.api.problems import Problem
 from shared.schema.events import JobEvent
-from shared.schema.jobs import FormSpec, JobRequest
-from shared.schema.keys import KeyRequest, Rotation
+from shared.schema.jobs import JobSubmission
 
 _REFERENCE = "#/components/schemas/{model}"
 # Models that the document names and no route's signature does.
-_MODELS: tuple[type[BaseModel], ...] = (Problem, FormSpec, JobRequest, JobEvent, KeyRequest, Rotation)
+_referenced: set[type[BaseModel]] = {JobEvent}
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
 
 _PROBLEMS = {
@@ -27,9 +26,9 @@ _PROBLEMS = {
     403: "The key lacks the scope for this; or there are no keys yet, and another machine asks.",
     404: "There is nothing of this name.",
     408: "No byte of the body has come for too long; send it again.",
-    409: "The state of the job does not allow it.",
+    409: "The state of what is there does not allow it.",
     410: "The file is no longer stored.",
-    412: "The artifact is not the one that If-Match names.",
+    412: "What is there is not what If-Match or If-None-Match asks for.",
     413: "The body, or a part of it, is larger than allowed.",
     415: "The body is of a type that this route does not read.",
     416: "The range begins behind the end.",
@@ -51,7 +50,8 @@ def answers(*statuses: int, **others: Mapping[str, Any]) -> dict[int | str, dict
 
 
 def reference(model: type[BaseModel]) -> dict[str, Any]:
-    """A reference to a model's schema."""
+    """A reference to a model's schema, which the document will have."""
+    _referenced.add(model)
     return {"$ref": _REFERENCE.format(model=model.__name__)}
 
 
@@ -60,7 +60,7 @@ def form_body(*, with_spec: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {FILE_PART: _FILE}
     encoding: dict[str, Any] = {}
     if with_spec:
-        properties[SPEC_PART] = reference(FormSpec)
+        properties[SPEC_PART] = reference(JobSubmission)
         encoding = {"encoding": {SPEC_PART: {"contentType": JSON}}}
     schema = {
         "type": "object",
@@ -97,6 +97,9 @@ def _document(app: FastAPI) -> dict[str, Any]:
         tags=app.openapi_tags,
         separate_input_output_schemas=False,
     )
-    _, definitions = models_json_schema([(model, "validation") for model in _MODELS], ref_template=_REFERENCE)
+    named = sorted(_referenced, key=lambda model: model.__name__)
+    _, definitions = models_json_schema([(model, "validation") for model in named], ref_template=_REFERENCE)
     document.setdefault("components", {}).setdefault("schemas", {}).update(definitions["$defs"])
+    glossary.describe(document)
+    examples.illustrate(document)
     return document

@@ -20,6 +20,7 @@ from services.api.inputs import Inputs
 from services.api.job_watch import JobWatch
 from services.api.metrics import ApiMetrics
 from services.api.resumable import Resumable
+from services.api.submissions import Submissions
 from services.api.turns import JobTurns
 from shared.addresses import AddressRule
 from shared.blobs import Blobs
@@ -31,9 +32,12 @@ from shared.store.api_keys import ApiKeys
 from shared.store.backlog import Backlog
 from shared.store.database import Database
 from shared.store.idempotency import IdempotencyKeys
+from shared.store.job_lists import JobLists
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.key_usage import KeyUsage
+from shared.store.presets import Presets
+from shared.store.retention import Retention
 from shared.store.turns import Turns
 from shared.store.unfinished import UnfinishedUploads
 from shared.store.uploads import Uploads
@@ -56,6 +60,10 @@ class Resources:
     idempotency: IdempotencyKeys
     turns: JobTurns
     revocations: Revocations
+    lists: JobLists
+    presets: Presets
+    retention: Retention
+    submissions: Submissions
     admission: Admission
     ingest: Ingest
     inputs: Inputs
@@ -79,6 +87,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     quotas = Quotas(KeyUsage(database))
     uploads, unfinished = Uploads(database), UnfinishedUploads(database)
     ingest = Ingest(blobs, uploads, max_bytes=settings.max_upload_bytes)
+    presets = Presets(database)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
@@ -101,6 +110,10 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 idempotency=IdempotencyKeys(database),
                 turns=JobTurns(Turns(database), dispatcher),
                 revocations=revocations,
+                lists=JobLists(database),
+                presets=presets,
+                retention=Retention(database),
+                submissions=Submissions(presets, settings),
                 admission=admission,
                 ingest=ingest,
                 unfinished=unfinished,

@@ -10,7 +10,7 @@ from prometheus_client.exposition import choose_encoder
 
 from services.monitor.connections import Connections, connections
 from services.monitor.duties import Duty
-from services.monitor.duties.due_retries import DueRetries
+from services.monitor.duties.due_jobs import DueJobs
 from services.monitor.duties.expired_artifacts import ExpiredArtifacts
 from services.monitor.duties.expired_inputs import ExpiredInputs
 from services.monitor.duties.expired_leases import ExpiredLeases
@@ -105,7 +105,7 @@ def _duties(settings: Settings, opened: Connections, backlog: Backlog, messages:
     jobs, batch = Jobs(opened.database), settings.reconcile_batch
     return (
         ExpiredLeases(backlog, jobs, opened.publisher, EventPublisher(opened.redis), batch=batch),
-        DueRetries(jobs, opened.publisher, batch=batch),
+        DueJobs(jobs, opened.publisher, batch=batch),
         HeldJobs(Turns(opened.database), opened.publisher, batch=batch),
         UndispatchedJobs(
             backlog,

@@ -88,7 +88,7 @@ def _backlogs(view: DatabaseView) -> Iterator[Metric]:
     )
     oldest = GaugeMetricFamily(
         "wavemill_queue_oldest_job_age_seconds",
-        "Time since the creation of the oldest queued job that is due; 0 if there is none.",
+        "How long the queued job that is due has waited that waits the longest; 0 if there is none.",
         labels=["queue"],
     )
     paused = GaugeMetricFamily(

@@ -6,10 +6,12 @@ from typing import Annotated, Self
 from urllib.parse import quote
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
 from shared.schema.inputs import MAX_FURTHER_INPUTS, AnyInput, InputName
-from shared.schema.operations import AnyOperation, input_names, with_names
+from shared.schema.names import Name
+from shared.schema.operations import AnyOperation, with_names
+from shared.schema.options import JobOptions
 from shared.schema.results import AnyResult
 
 MAX_OPERATIONS = 32
@@ -74,8 +76,35 @@ class JobSpec(BaseModel):
         return self
 
 
-class FormSpec(JobSpec):
-    """The spec of a form, whose file is the job's own input; others may go with it."""
+class JobSubmission(JobOptions):
+    """What a client asks for: operations, or a preset that has them, and how to treat the job."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "operations": [{"op": "loudness"}, {"op": "transcode", "format": "opus", "bitrate_kbps": 64}],
+                "priority": "high",
+                "metadata": {"customer": "42"},
+            }
+        }
+    )
+
+    overrides: dict[str, dict[str, JsonValue]] | None = Field(
+        default=None,
+        max_length=MAX_OPERATIONS,
+        description="Parameters that the preset's operations are to have instead, by the operation's name.",
+        examples=[{"normalize": {"target_lufs": -18}}],
+    )
+    operations: tuple[AnyOperation, ...] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=MAX_OPERATIONS,
+        validate_default=True,
+        description="What to do, in one pass over the audio. Left out where a preset has it.",
+    )
+    priority: Priority = Field(
+        default=Priority.DEFAULT, description="Which of the queues the job waits in; each has workers of its own."
+    )
 
     inputs: dict[InputName, AnyInput] = Field(
         default_factory=dict,
@@ -83,15 +112,31 @@ class FormSpec(JobSpec):
         description="Further files, by the names that operations call them by.",
     )
 
-    @model_validator(mode="after")
-    def _has_what_the_operations_need(self) -> Self:
-        if missing := sorted(input_names(self.operations) - self.inputs.keys()):
-            raise ValueError(f"The operations name inputs that are not in `inputs`: {', '.join(missing)}")
-        return self
+    @field_validator("overrides")
+    @classmethod
+    def _override_a_preset(
+        cls, value: dict[str, dict[str, JsonValue]] | None, info: ValidationInfo
+    ) -> dict[str, dict[str, JsonValue]] | None:
+        if value and info.data.get("preset", "") is None:
+            raise ValueError("overrides change the operations of a preset; name it as `preset`")
+        return value
+
+    @field_validator("operations")
+    @classmethod
+    def _come_from_one_place(
+        cls, value: tuple[AnyOperation, ...] | None, info: ValidationInfo
+    ) -> tuple[AnyOperation, ...] | None:
+        # A preset that is there and wrong has its own error.
+        preset = info.data.get("preset", "")
+        if value is None and preset is None:
+            raise ValueError("say what to do: `operations`, or a `preset` that has them")
+        if value is not None and preset:
+            raise ValueError("give `operations` or a `preset`, not both; `overrides` change a preset's operations")
+        return None if value is None else with_names(value)
 
 
-class JobRequest(FormSpec):
-    """The JSON body of POST /api/jobs: a spec, and the inputs that it is for."""
+class JobRequest(JobSubmission):
+    """The JSON body of POST /api/jobs: what to do, and the input to do it to."""
 
     input: AnyInput = Field(description="What the operations work on.")
 
@@ -162,6 +207,8 @@ class JobView(BaseModel):
     poisoned: bool = Field(description="Failed because its workers died on it.")
     cancel_requested: bool
     priority: Priority
+    preset: Name | None = Field(description="The preset that the operations were made from; else null.")
+    metadata: dict[str, str] = Field(description="The client's own labels.")
     operations: tuple[AnyOperation, ...]
     input: Upload | None = Field(description="null until it has been fetched from its URL.")
     source_url: str | None = Field(
@@ -170,7 +217,9 @@ class JobView(BaseModel):
     inputs: dict[str, FurtherInput] = Field(description="Further files, by name.")
     attempts: tuple[AttemptView, ...]
     max_attempts: int
-    results: dict[str, AnyResult] = Field(description="By the operation's name; empty until the job succeeded.")
+    results: dict[str, AnyResult] = Field(
+        description="By the operation's name; empty until the job succeeded, and once `expires_in` has passed."
+    )
     artifacts: tuple[ArtifactView, ...]
     artifacts_removed_at: datetime | None = Field(
         description="When the artifacts were deleted, as they are some time after the job's end; else null."
@@ -178,7 +227,13 @@ class JobView(BaseModel):
     created_at: datetime
     started_at: datetime | None = Field(description="Start of the first attempt.")
     finished_at: datetime | None
-    not_before: datetime | None = Field(description="When the next attempt is due, while one waits for that.")
+    not_before: datetime | None = Field(
+        description="When the job is to begin, or its next attempt, while it waits for that; else null."
+    )
+    expires_in: int | None = Field(
+        description="Seconds that the client wants results and artifacts kept after the end; null: as the server does."
+    )
+    expires_at: datetime | None = Field(description="When that time ends, once the job has succeeded.")
 
 
 class JobSummary(BaseModel):
@@ -192,6 +247,8 @@ class JobSummary(BaseModel):
     error_code: str | None
     error_message: str | None
     filename: str | None
+    preset: Name | None
+    metadata: dict[str, str]
     created_at: datetime
     finished_at: datetime | None
 

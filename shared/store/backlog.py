@@ -19,7 +19,7 @@ class QueueBacklog:
 
     waiting: int
     overdue: int  # of these, the ones whose message was published more than a grace ago; none while it is paused
-    oldest_seconds: float  # age of the one that was created first
+    oldest_seconds: float  # since the one that waits the longest was to begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class OverdueJob:
     """A job that waits for a worker, and should have been heard of by now; its place in the order of such jobs."""
 
     queue: str
-    created_at: datetime
+    due_at: datetime
     job_id: UUID
 
 
@@ -52,7 +52,7 @@ class Backlog:
                 jobs.c.queue,
                 func.count().label("waiting"),
                 func.count().filter(jobs.c.dispatched_at < self._database.now(-grace_seconds)).label("overdue"),
-                func.min(jobs.c.created_at).label("oldest"),
+                func.min(jobs.c.due_at).label("oldest"),
             )
             .where(is_waiting)
             .group_by(jobs.c.queue)
@@ -100,7 +100,7 @@ class Backlog:
         Those of a paused queue are left out: a worker that gets such a message drops it.
         """
         # The order of the index: however long the backlog, a page is read from where the last one ended.
-        place = jobs.c.queue, jobs.c.created_at, jobs.c.id
+        place = jobs.c.queue, jobs.c.due_at, jobs.c.id
         query = (
             select(*place)
             .where(is_waiting, jobs.c.dispatched_at < self._database.now(-grace_seconds), ~is_paused)
@@ -110,7 +110,7 @@ class Backlog:
         if after is not None:
             query = query.where(
                 tuple_(*place)
-                > tuple_(after.queue, after.created_at, after.job_id, types=[column.type for column in place])
+                > tuple_(after.queue, after.due_at, after.job_id, types=[column.type for column in place])
             )
         async with self._database.read() as connection:
             return [OverdueJob(*row) for row in await connection.execute(query)]

@@ -1,7 +1,7 @@
 """What differs between PostgreSQL and SQLite."""
 
 import select as readiness
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from sqlalchemy import (
     Text,
     Update,
     UpdateBase,
+    and_,
     column,
     event,
     func,
@@ -95,6 +96,14 @@ def change_steps(
 def upsert(dialect: str, table: Table) -> postgresql.Insert | sqlite.Insert:
     """An INSERT that can say what to do about a row that is there already."""
     return postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
+
+
+def has_pairs(dialect: str, column: ColumnElement[Any], pairs: Mapping[str, str]) -> ColumnElement[bool]:
+    """Whether a JSON object has these strings, by keys that need no quoting."""
+    if dialect == "postgresql":
+        return column.op("@>", is_comparison=True)(literal(pairs, postgresql.JSONB))
+    members = (func.json_extract(column, literal(f'$."{key}"')) == value for key, value in pairs.items())
+    return and_(column.is_not(None), *members)
 
 
 async def lock_digest(connection: AsyncConnection, sha256: str, *, shared: bool = False) -> None:

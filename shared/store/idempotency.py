@@ -3,10 +3,9 @@
 So of any number of equal requests one is done, and a crash in between leaves a reservation that runs out.
 """
 
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import TypeVar
+from typing import TypeAlias
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
@@ -20,6 +19,8 @@ KEEP_SECONDS = 86_400.0
 # Longer than any request works on what has come of it; after a crash its key is free again.
 RESERVED_SECONDS = 120.0
 _WITHOUT_KEY = "local"
+# What services call it that have no SQL of their own.
+Transaction: TypeAlias = AsyncConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +50,6 @@ class Conflict(Enum):
 
 class ReservationLost(Exception):
     """It ran out, and another has taken over; nothing was written."""
-
-
-Made = TypeVar("Made")
-# What is to be written in the transaction that makes something.
-CommitWith = Callable[[AsyncConnection, Made], Awaitable[None]]
 
 
 class IdempotencyKeys:
@@ -104,7 +100,7 @@ class IdempotencyKeys:
         return Answer(row.status, row.body, row.location)
 
     @staticmethod
-    async def complete(connection: AsyncConnection, reservation: Reservation, answer: Answer) -> None:
+    async def complete(connection: Transaction, reservation: Reservation, answer: Answer) -> None:
         """Keep the answer, in the transaction that does what it tells of.
 
         Raises:
@@ -118,15 +114,6 @@ class IdempotencyKeys:
         )
         if (await connection.execute(kept)).one_or_none() is None:
             raise ReservationLost
-
-    @classmethod
-    def completing(cls, reservation: Reservation, answer_of: Callable[[Made], Answer]) -> CommitWith[Made]:
-        """The same for what is made by the transaction, of which the answer tells."""
-
-        async def complete(connection: AsyncConnection, made: Made) -> None:
-            await cls.complete(connection, reservation, answer_of(made))
-
-        return complete
 
     async def complete_alone(self, reservation: Reservation, answer: Answer) -> None:
         """Keep the answer of what was done before, and does no harm if it is done again.

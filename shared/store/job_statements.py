@@ -37,7 +37,7 @@ from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.dialect import change_steps
 from shared.store.ownership import given_owner_owns_upload, takes_turns
-from shared.store.tables import Json, attempts, is_kept, is_paused, jobs, uploads
+from shared.store.tables import Json, UtcDateTime, attempts, is_kept, is_paused, jobs, uploads
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, count_of
 
 WORKER_LOST = "worker_lost"
@@ -63,7 +63,7 @@ _CLAIM = (
     jobs.c.upload_id,
     jobs.c.attempts_spent,
     jobs.c.max_attempts,
-    jobs.c.created_at,
+    jobs.c.due_at,
     jobs.c.started_at,
     jobs.c.has_inputs,
 )
@@ -101,6 +101,7 @@ class JobStatements:
             finished_at=self._now,
             progress=1.0,
             results=_given("results", Json),
+            expires_at=case((jobs.c.keep_seconds.is_not(None), database.now(jobs.c.keep_seconds)), else_=None),
         )
         self.failure = self._ending(
             AttemptOutcome.FAILED,
@@ -125,6 +126,7 @@ class JobStatements:
             for column in (uploads.c.filename, uploads.c.size_bytes, uploads.c.sha256, uploads.c.created_at)
         )
         is_fetching = _given("status", Text) == JobStatus.FETCHING
+        not_before = _given("not_before", UtcDateTime)
         new = {
             "status": _given("status", Text),
             "has_inputs": _given("has_inputs", Boolean),
@@ -141,6 +143,8 @@ class JobStatements:
             ),
             "created_at": self._now,
             "dispatched_at": self._now,
+            "not_before": case((not_before > self._now, not_before), else_=None),
+            "due_at": case((not_before > self._now, not_before), else_=self._now),
             "id": _given("id", Uuid),
             "key_id": _given("key", Uuid),
             # What is to be fetched takes its turn when that is done.
@@ -148,11 +152,14 @@ class JobStatements:
             "queue": _given("queue", Text),
             "priority": _given("priority", Text),
             "spec": _given("spec", Json),
+            "preset": _given("preset", Text),
+            "metadata": _given("metadata", Json),
+            "keep_seconds": _given("keep", jobs.c.keep_seconds.type),
             "upload_id": _given("upload", Uuid),
             "traceparent": _given("traceparent", Text),
             "max_attempts": _given("max_attempts", jobs.c.max_attempts.type),
         }
-        made = insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, jobs.c.held, *upload)
+        made = insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, jobs.c.not_before, jobs.c.held, *upload)
         return Change(self._database, [made])
 
     def _claim(self) -> Change:

@@ -15,8 +15,6 @@ from shared.schema.jobs import (
     AttemptView,
     FurtherInput,
     JobSpec,
-    JobStatus,
-    JobSummary,
     JobView,
     Upload,
     artifact_path,
@@ -41,7 +39,7 @@ class StoredArtifact:
 
 
 class JobViews:
-    """Queries for one job and for lists of jobs.
+    """Queries for one job, or for some that are known.
 
     `owner` is the key whose jobs alone are there for who asks; None: every job is.
     """
@@ -82,35 +80,6 @@ class JobViews:
         async with self._database.read() as connection:
             found = await connection.execute(select(*columns).where(jobs.c.id.in_(job_ids), owns_job(owner)))
             return [JobEvent(type="status", **row) for row in found.mappings()]
-
-    async def page(
-        self, *, status: JobStatus | None, before: UUID | None, limit: int, owner: UUID | None = None
-    ) -> Sequence[JobSummary]:
-        """The newest jobs first; `before` is the id of the last one that was seen."""
-        columns = (
-            jobs.c.id,
-            jobs.c.status,
-            jobs.c.progress,
-            jobs.c.error_code,
-            jobs.c.error_message,
-            uploads.c.filename,
-            jobs.c.created_at,
-            jobs.c.finished_at,
-        )
-        query = (
-            select(*columns)
-            .outerjoin(uploads, uploads.c.id == jobs.c.upload_id)
-            .where(owns_job(owner))
-            .order_by(jobs.c.id.desc())
-            .limit(limit)
-        )
-        if status is not None:
-            query = query.where(jobs.c.status == status)
-        if before is not None:
-            query = query.where(jobs.c.id < before)
-        async with self._database.read() as connection:
-            found = await connection.execute(query)
-            return [JobSummary.model_validate(row) for row in found.mappings()]
 
     async def artifact(self, job_id: UUID, name: str, *, owner: UUID | None = None) -> StoredArtifact | None:
         """A visible artifact, or None."""
@@ -188,6 +157,8 @@ def _view(
         poisoned=row.poisoned,
         cancel_requested=row.cancel_requested,
         priority=row.priority,
+        preset=row.preset,
+        metadata=row.metadata or {},
         operations=spec.operations,
         input=its_own and its_own.upload,
         source_url=its_own and its_own.source_url,
@@ -201,4 +172,6 @@ def _view(
         started_at=row.started_at,
         finished_at=row.finished_at,
         not_before=row.not_before,
+        expires_in=row.keep_seconds,
+        expires_at=row.expires_at,
     )

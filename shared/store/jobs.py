@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.events import JobEvent
 from shared.schema.jobs import TERMINAL_STATUSES, JobSpec, JobStatus, Upload
+from shared.schema.options import NO_OPTIONS, JobOptions
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.errors import UploadMissing
@@ -61,6 +62,7 @@ class Jobs:
         max_attempts: int,
         traceparent: str | None = None,
         sources: Sequence[InputSource] = (),
+        options: JobOptions = NO_OPTIONS,
         key_id: UUID | None = None,
         owner: UUID | None = None,
         commit_with: Callable[[AsyncConnection, NewJob], Awaitable[None]] | None = None,
@@ -69,6 +71,8 @@ class Jobs:
 
         It is durable when this returns; its message is the caller's to publish.
 
+        One that is to begin later has no message: it is released when its time has come.
+
         Args:
             spec: what to do.
             upload_id: its own input; None where a source is that.
@@ -76,6 +80,7 @@ class Jobs:
             max_attempts: how often it is tried.
             traceparent: of the request that makes it.
             sources: further inputs, and its own one if that is to be fetched.
+            options: when it may begin, what it is labelled with, how long its results are kept.
             key_id: whose it will be; None: made without a key.
             owner: whose the uploads must be; None: anybody's.
             commit_with: what is to be written in the same transaction; whatever it raises, there is no job.
@@ -93,6 +98,10 @@ class Jobs:
             "given_has_inputs": bool(sources),
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
+            "given_preset": options.preset,
+            "given_metadata": options.metadata or None,
+            "given_not_before": options.not_before,
+            "given_keep": options.expires_in,
             "given_key": key_id,
             "given_owner": owner,
         }
@@ -121,7 +130,14 @@ class Jobs:
                 sha256=made.upload_sha256,
                 created_at=made.upload_created_at,
             )
-        return NewJob(job_id=made.id, created_at=made.created_at, input=upload, event=event_of(made), is_held=made.held)
+        return NewJob(
+            job_id=made.id,
+            created_at=made.created_at,
+            not_before=made.not_before,
+            input=upload,
+            event=event_of(made),
+            is_held=made.held,
+        )
 
     async def claim(
         self, job_id: UUID, *, worker: str, lease_seconds: float, traceparent: str | None = None
@@ -151,7 +167,7 @@ class Jobs:
             attempts_spent=row.attempts_spent,
             max_attempts=row.max_attempts,
             first_traceparent=row.first_traceparent,
-            waited_seconds=(row.started_at - row.created_at).total_seconds() if row.attempt == 1 else None,
+            waited_seconds=(row.started_at - row.due_at).total_seconds() if row.attempt == 1 else None,
             event=event_of(row),
             extras=await self._inputs.extras(row.id) if row.has_inputs else (),
         )
@@ -296,6 +312,7 @@ class Jobs:
                 error_message=None,
                 poisoned=False,
                 dispatched_at=self._database.now(),
+                due_at=self._database.now(),
                 finished_at=None,
                 held=case((is_incomplete, false()), else_=may_be_held()),
             )

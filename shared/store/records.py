@@ -28,6 +28,7 @@ class NewJob:
 
     job_id: UUID
     created_at: datetime
+    not_before: datetime | None
     input: Upload | None  # None while it is to be fetched
     event: JobEvent
     is_held: bool  # no message is to be published: it waits for its turn (shared/store/turns.py)
@@ -81,7 +82,7 @@ class Claim:
     attempts_spent: int
     max_attempts: int
     first_traceparent: str | None  # of the job's first attempt, if this is not the one
-    waited_seconds: float | None  # from the creation to this claim, if it is the first one
+    waited_seconds: float | None  # since it was to begin, if this is the first claim
     event: JobEvent
     extras: Sequence[Extra] = ()
 

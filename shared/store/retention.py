@@ -23,7 +23,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.store.database import Database
 from shared.store.dialect import lock_digest
 from shared.store.finished import SETTLED_SECONDS, lock_watermark, take_away
-from shared.store.tables import artifacts, has_finished, is_expired, is_kept, job_inputs, jobs, uploads
+from shared.store.ownership import owns_job
+from shared.store.tables import artifacts, has_finished, is_expired, is_kept, job_inputs, jobs, uploads, will_expire
+
+_ENDED = select(jobs.c.id, jobs.c.upload_id, jobs.c.status, jobs.c.queue, jobs.c.finished_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,8 @@ class ExpiredArtifacts:
 
 
 @dataclass(frozen=True, slots=True)
-class ForgottenJobs:
-    """Jobs that were removed; the files that they had are the caller's to delete."""
+class TakenArtifacts:
+    """Jobs that were removed, or lost their results; the files that they had are the caller's to delete."""
 
     jobs: int
     blob_keys: Sequence[str]
@@ -102,21 +105,47 @@ class Retention:
         end = Position(ended[-1].finished_at, ended[-1].id) if ended else None
         return ExpiredArtifacts(list(taken), end)
 
-    async def forget_jobs(self, *, keep_seconds: float, limit: int) -> ForgottenJobs:
+    async def expire_own_time(self, limit: int) -> TakenArtifacts:
+        """Take results and artifacts from the next jobs whose client wanted them kept until now and no longer."""
+        due = (
+            select(jobs.c.id)
+            .where(will_expire, jobs.c.expires_at <= self._database.now())
+            .order_by(jobs.c.expires_at)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        async with self._database.write() as connection:
+            job_ids = (await connection.execute(due)).scalars().all()
+            taken = await _take_artifacts(connection, job_ids)
+            gone = update(jobs).where(jobs.c.id.in_(job_ids))
+            await connection.execute(gone.values(artifacts_removed_at=self._database.now(), results=None))
+        return TakenArtifacts(len(job_ids), list(taken))
+
+    async def forget_job(self, job_id: UUID, *, owner: UUID | None = None) -> TakenArtifacts:
+        """Remove a job that has ended, as `forget_jobs` does.
+
+        Of no job, where it has not ended, or is not there, or is not the owner's.
+        """
+        which = _ENDED.where(has_finished, jobs.c.id == job_id, owns_job(owner))
+        return await self._forget(which.with_for_update())
+
+    async def forget_jobs(self, *, keep_seconds: float, limit: int) -> TakenArtifacts:
         """Remove jobs that ended so long ago, with their attempts and artifacts; the longest ended first."""
         old = (
-            select(jobs.c.id, jobs.c.upload_id, jobs.c.status, jobs.c.queue, jobs.c.finished_at)
-            .where(has_finished, jobs.c.finished_at <= self._database.now(-keep_seconds))
+            _ENDED.where(has_finished, jobs.c.finished_at <= self._database.now(-keep_seconds))
             .order_by(jobs.c.finished_at, jobs.c.id)
             .limit(limit)
             # One that is reopened in this moment is let be.
             .with_for_update(skip_locked=True)
         )
+        return await self._forget(old)
+
+    async def _forget(self, which: Select[Any]) -> TakenArtifacts:
         async with self._database.write() as connection:
             watermark = await lock_watermark(connection, self._database)
-            ended = (await connection.execute(old)).all()
+            ended = (await connection.execute(which)).all()
             if not ended:
-                return ForgottenJobs(0, ())
+                return TakenArtifacts(0, ())
             job_ids = [row.id for row in ended]
             taken = await _take_artifacts(connection, job_ids)
             further = select(job_inputs.c.upload_id).where(job_inputs.c.job_id.in_(job_ids))
@@ -131,7 +160,7 @@ class Retention:
                     ~_has_jobs(),
                 )
             )
-        return ForgottenJobs(len(job_ids), list(taken))
+        return TakenArtifacts(len(job_ids), list(taken))
 
     async def expire_uploads(self, *, keep_seconds: float, after: Position | None, limit: int) -> ExpiredUploads:
         """Let the next uploads expire that are so old, and that no job has needed for so long."""

@@ -18,7 +18,7 @@ sent, not what was made of it.
 import hashlib
 import json
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any, TypeVar
 from uuid import UUID
@@ -29,7 +29,7 @@ from fastapi import Depends, Header, Request, Response
 from services.api.access.gate import Submitter
 from services.api.problems import ProblemError
 from shared.store.errors import DATABASE_ERRORS
-from shared.store.idempotency import Answer, CommitWith, Conflict, IdempotencyKeys, Reservation, ReservationLost
+from shared.store.idempotency import Answer, Conflict, IdempotencyKeys, Reservation, ReservationLost, Transaction
 
 log = structlog.get_logger()
 
@@ -52,17 +52,18 @@ class Once:
         self.answer = answer
         self._is_replay = answer is not None
 
-    def recording(self, answer_of: Callable[[Made], Answer]) -> CommitWith[Made] | None:
+    def recording(self, answer_of: Callable[[Made], Answer]) -> Callable[[Transaction, Made], Awaitable[None]] | None:
         """What keeps the answer in the transaction that makes what it tells of; None where none is to be kept."""
         reservation = self._reservation
         if reservation is None:
             return None
 
-        def noted(made: Made) -> Answer:
-            self.answer = answer_of(made)
-            return self.answer
+        async def record(connection: Transaction, made: Made) -> None:
+            answer = answer_of(made)
+            await self._keys.complete(connection, reservation, answer)
+            self.answer = answer
 
-        return self._keys.completing(reservation, noted)
+        return record
 
     async def record(self, answer: Answer) -> None:
         """Keep the answer in a transaction of its own."""

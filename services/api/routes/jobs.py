@@ -1,13 +1,11 @@
-"""Jobs: accepted, shown, listed, canceled, retried."""
+"""Jobs: accepted, shown, canceled, retried, removed."""
 
-import base64
-import binascii
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
+from fastapi import APIRouter, BackgroundTasks, Request, Response
 
 from services.api import problems
 from services.api.access import Caller, Reader, Submitter
@@ -15,11 +13,13 @@ from services.api.access.idempotency import Idempotency, InjectedIdempotency, On
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
 from services.api.documentation import answers, form_body, reference
 from services.api.inputs import Chosen, upload_missing
-from services.api.problems import FieldError, ProblemError
+from services.api.problems import ProblemError
 from services.api.resources import InjectedResources, Resources
+from services.api.submissions import Submission
 from shared.broker import IO_QUEUE, JobMessage, queue_of
+from shared.ingest import discard
 from shared.schema.inputs import MAIN_INPUT
-from shared.schema.jobs import FormSpec, JobPage, JobRequest, JobSpec, JobStatus, JobView
+from shared.schema.jobs import JobRequest, JobStatus, JobSubmission, JobView
 from shared.store.errors import UploadMissing
 from shared.store.idempotency import Answer
 from shared.store.records import NewJob
@@ -34,8 +34,6 @@ _BODY: dict[str, Any] = {
     }
 }
 _RETRYABLE = (JobStatus.FAILED, JobStatus.CANCELED)
-# 16 bytes in base64url. Only documented: what breaks it is told in a sentence.
-_CURSOR: dict[str, Any] = {"minLength": 22, "maxLength": 22, "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"}
 _LOCATION = {
     "description": "The job is accepted, and durable.",
     "headers": {"Location": {"description": "Path of the job.", "schema": {"type": "string"}}},
@@ -64,23 +62,6 @@ async def create_job(
     if kind == JSON:
         return await _create_from_json(request, caller, idempotency, resources)
     raise problems.unsupported_media_type(FORM, JSON)
-
-
-@router.get("", responses=answers(422, 500, 503))
-async def list_jobs(
-    caller: Reader,
-    resources: InjectedResources,
-    status: Annotated[JobStatus | None, Query(description="Only jobs of this status.")] = None,
-    cursor: Annotated[
-        str | None, Query(description="`next_cursor` of the page before.", max_length=64, json_schema_extra=_CURSOR)
-    ] = None,
-    limit: Annotated[int, Query(description="Jobs a page.", ge=1, le=200)] = 50,
-) -> JobPage:
-    """List jobs, the newest first. Jobs that are made meanwhile do not move the pages."""
-    # One more than is shown says whether there is a next page.
-    found = await resources.views.page(status=status, before=_position(cursor), limit=limit + 1, owner=caller.owner)
-    shown = found[:limit]
-    return JobPage(jobs=tuple(shown), next_cursor=_cursor(shown[-1].id) if len(found) > limit else None)
 
 
 @router.get("/{job_id}", responses=answers(404, 422, 500, 503))
@@ -137,6 +118,22 @@ async def retry_job(
     return view
 
 
+@router.delete("/{job_id}", status_code=204, responses=answers(404, 409, 422, 500, 503))
+async def delete_job(job_id: UUID, caller: Submitter, resources: InjectedResources) -> None:
+    """Remove a job that has ended, with its results, attempts and artifacts.
+
+    Its input is kept for other jobs, and goes when no job has needed it for some time.
+    """
+    removed = await resources.retention.forget_job(job_id, owner=caller.owner)
+    if not removed.jobs:
+        view = await resources.views.get(job_id, owner=caller.owner)
+        if view is None:
+            raise problems.job_not_found(job_id)
+        detail = f"The job is {view.status}; cancel it first, and delete it when it has ended."
+        raise ProblemError(409, "job-not-ended", "The job has not ended", detail)
+    await discard(resources.blobs, removed.blob_keys)
+
+
 def _not_retryable(view: JobView) -> ProblemError:
     detail = f"The job is {view.status}; only one that has failed or was canceled can be retried."
     return ProblemError(409, "not-retryable", "Not to be retried", detail)
@@ -146,15 +143,16 @@ async def _create_from_form(
     request: Request, caller: Caller, idempotency: Idempotency, resources: Resources
 ) -> Response:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
-        asked = validated(FormSpec, form.spec or b"", within=[SPEC_PART])
+        asked = validated(JobSubmission, form.spec or b"", within=[SPEC_PART])
         sent = asked.model_dump_json(), form.file.sha256, form.filename or ""
         async with idempotency.once("job with file", *sent) as once:
             if once.answer is None:
+                submission = await resources.submissions.resolved(asked, key_id=caller.key_id, within=[SPEC_PART])
                 await resources.admission.admit_bytes(caller, form.file.size_bytes)
                 further = await resources.inputs.further(asked, caller, within=[SPEC_PART])
                 upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
                 with _missing_told(asked, within=[SPEC_PART]):
-                    await _create(caller, once, resources, _spec_of(asked), Chosen(upload.id, further))
+                    await _create(caller, once, resources, submission, Chosen(upload.id, further))
     return once.response
 
 
@@ -164,32 +162,29 @@ async def _create_from_json(
     job = await read_json(request, JobRequest, resources.settings)
     async with idempotency.once("job", job.model_dump_json()) as once:
         if once.answer is None:
+            submission = await resources.submissions.resolved(job, key_id=caller.key_id)
             chosen = await resources.inputs.choose(job, caller)
             with _missing_told(job):
-                await _create(caller, once, resources, _spec_of(job), chosen)
+                await _create(caller, once, resources, submission, chosen)
     return once.response
 
 
-def _spec_of(job: FormSpec) -> JobSpec:
-    return JobSpec.model_construct(operations=job.operations, priority=job.priority)
-
-
 @contextmanager
-def _missing_told(job: FormSpec, *, within: Sequence[str] = ()) -> Iterator[None]:
+def _missing_told(job: JobSubmission, *, within: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
     except UploadMissing as missing:
         raise upload_missing(job, missing.upload_id, within=within) from None
 
 
-async def _create(caller: Caller, once: Once, resources: Resources, spec: JobSpec, chosen: Chosen) -> None:
+async def _create(caller: Caller, once: Once, resources: Resources, submission: Submission, chosen: Chosen) -> None:
+    spec, max_attempts = submission.spec, resources.settings.max_attempts
     queue = IO_QUEUE if chosen.is_to_be_fetched else queue_of(spec)
-    max_attempts = resources.settings.max_attempts
     # The trace of this request, where there is one, goes on in the worker.
     traceparent = current_traceparent()
 
     def answer_of(new: NewJob) -> Answer:
-        view = _first_view(new, spec, max_attempts)
+        view = _first_view(new, submission, max_attempts)
         return Answer(202, view.model_dump_json(), f"{router.prefix}/{view.id}")
 
     new = await resources.jobs.create(
@@ -199,18 +194,21 @@ async def _create(caller: Caller, once: Once, resources: Resources, spec: JobSpe
         max_attempts=max_attempts,
         traceparent=traceparent,
         sources=chosen.sources,
+        options=submission.options,
         key_id=caller.key_id,
         owner=caller.owner,
         commit_with=once.recording(answer_of),
     )
     if once.answer is None:
         await once.record(answer_of(new))
-    await resources.turns.begin(new, queue=queue, key_id=caller.key_id, traceparent=traceparent)
+    if new.not_before is None:
+        await resources.turns.begin(new, queue=queue, key_id=caller.key_id, traceparent=traceparent)
 
 
-def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
+def _first_view(new: NewJob, submission: Submission, max_attempts: int) -> JobView:
     """The job before anything has happened to it."""
     its_own = new.sources.get(MAIN_INPUT)
+    spec, options = submission.spec, submission.options
     return JobView(
         id=new.job_id,
         status=new.event.status,
@@ -220,6 +218,8 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         poisoned=False,
         cancel_requested=False,
         priority=spec.priority,
+        preset=options.preset,
+        metadata=options.metadata,
         operations=spec.operations,
         input=new.input,
         source_url=its_own and its_own.source_url,
@@ -232,19 +232,7 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         created_at=new.created_at,
         started_at=None,
         finished_at=None,
-        not_before=None,
+        not_before=new.not_before,
+        expires_in=options.expires_in,
+        expires_at=None,
     )
-
-
-def _cursor(last: UUID) -> str:
-    return base64.urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
-
-
-def _position(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    try:
-        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        detail = "This is no cursor; give back the `next_cursor` of the page before as it is."
-        raise problems.invalid([FieldError.at("query", ["cursor"], detail)]) from None

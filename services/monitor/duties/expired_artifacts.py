@@ -1,4 +1,4 @@
-"""Files of jobs that ended long ago: taken from their jobs, then deleted."""
+"""Files of jobs that ended long ago, or whose clients wanted them for a time: taken from their jobs, then deleted."""
 
 from services.monitor.duties import Outcome
 from shared.blobs import Blobs
@@ -20,6 +20,12 @@ class ExpiredArtifacts:
 
     async def perform(self) -> Outcome:
         """Go through the next jobs. Files that could not be deleted are found by the sweep."""
+        own_time = await self._retention.expire_own_time(self._batch)
+        await self._blobs.delete(own_time.blob_keys)
+        kept_long = await self._expire_the_old()
+        return Outcome(len(own_time.blob_keys) + kept_long.done, own_time.jobs == self._batch or kept_long.more)
+
+    async def _expire_the_old(self) -> Outcome:
         expired = await self._retention.expire_artifacts(
             keep_seconds=self._keep_seconds, after=self._after, limit=self._batch
         )

@@ -21,3 +21,12 @@ class Operation(BaseModel):
         description="Key of this operation's result and stem of its artifacts; the operation's own name, "
         "numbered from the second on, when left out.",
     )
+
+    def stated(self) -> dict[str, Any]:
+        """As JSON, without the parameters that have their defaults: those of the day on which it is read hold."""
+        whole, fields = self.model_dump(mode="json"), type(self).model_fields
+        return {
+            name: whole[name]
+            for name, field in fields.items()
+            if name == "op" or getattr(self, name) != field.get_default(call_default_factory=True)
+        }

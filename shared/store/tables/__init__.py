@@ -18,8 +18,10 @@ from shared.store.tables.jobs import (
     is_waiting,
     jobs,
     uploads,
+    will_expire,
 )
 from shared.store.tables.keys import api_keys
+from shared.store.tables.presets import presets
 from shared.store.tables.totals import finished_totals, finished_watermark, tallies
 from shared.store.tables.unfinished import unfinished_uploads, upload_pieces
 
@@ -48,10 +50,12 @@ __all__ = [
     "jobs",
     "leaderships",
     "metadata",
+    "presets",
     "queue_pauses",
     "tallies",
     "unfinished_uploads",
     "upload_pieces",
     "uploads",
+    "will_expire",
     "workers",
 ]

@@ -55,7 +55,8 @@ def one_of(column: str, values: type[JobStatus | Priority | AttemptOutcome]) -> 
     return CheckConstraint(f"{column} IN ({listed})", name=column)
 
 
-Json = JSON().with_variant(JSONB(), "postgresql")
+# None is NULL, and not the null of JSON.
+Json = JSON(none_as_null=True).with_variant(JSONB(none_as_null=True), "postgresql")
 
 
 def partial_index(name: str, *columns: Column[Any], where: ColumnElement[bool]) -> None:

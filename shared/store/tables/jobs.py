@@ -47,6 +47,9 @@ jobs = Table(
     Column("queue", Text, nullable=False),
     Column("priority", Text, nullable=False),
     Column("spec", Json, nullable=False),
+    # The preset that the spec was made from, and what the client says of the job: strings by name.
+    Column("preset", Text),
+    Column("metadata", Json),
     # NULL until it has been fetched.
     Column("upload_id", ForeignKey("uploads.id"), index=True),
     # There is more of it in `job_inputs`, which nobody needs to look for otherwise.
@@ -75,8 +78,13 @@ jobs = Table(
     Column("error_message", Text),
     Column("poisoned", Boolean, nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
+    # From when on it waits for a worker: its creation, or the time that the client asked for.
+    Column("due_at", UtcDateTime, nullable=False),
     Column("started_at", UtcDateTime),
     Column("finished_at", UtcDateTime),
+    # How long the client wants its results kept, and until when that is, once it has succeeded.
+    Column("keep_seconds", Integer),
+    Column("expires_at", UtcDateTime),
     # The files that it made have been kept long enough, and are gone.
     Column("artifacts_removed_at", UtcDateTime),
     # Whose it is; NULL: it was made without a key.
@@ -104,6 +112,8 @@ is_waiting = _is_free & jobs.c.not_before.is_(None) & literal_column("NOT held")
 is_held: ColumnElement[Any] = _is_free & jobs.c.not_before.is_(None) & literal_column("held")
 is_delayed = _is_free & jobs.c.not_before.is_not(None)
 is_poisoned: ColumnElement[Any] = literal_column("poisoned")
+# Its results are to go at a time of its own.
+will_expire = jobs.c.expires_at.is_not(None) & jobs.c.artifacts_removed_at.is_(None)
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
 is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)
@@ -114,7 +124,7 @@ Index("ix_jobs_status_id", jobs.c.status, jobs.c.id)
 partial_index(
     "ix_jobs_waiting",
     jobs.c.queue,
-    jobs.c.created_at,
+    jobs.c.due_at,
     jobs.c.id,
     jobs.c.dispatched_at,
     jobs.c.input_bytes,
@@ -125,6 +135,17 @@ partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
 partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_leased)
 partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
 partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
+partial_index("ix_jobs_expiring", jobs.c.expires_at, where=will_expire)
+partial_index("ix_jobs_preset", jobs.c.preset, jobs.c.id, where=jobs.c.preset.is_not(None))
+# PostgreSQL finds the rows that contain a pair; SQLite goes through the rows that have any.
+Index(
+    "ix_jobs_metadata",
+    jobs.c.metadata,
+    postgresql_using="gin",
+    postgresql_ops={"metadata": "jsonb_path_ops"},
+    postgresql_where=jobs.c.metadata.is_not(None),
+    sqlite_where=jobs.c.metadata.is_not(None),
+)
 # For the operator: the latest failures, and those of a kind.
 partial_index("ix_jobs_failed", jobs.c.finished_at, jobs.c.id, where=is_failed)
 partial_index("ix_jobs_failed_code", jobs.c.error_code, jobs.c.id, where=is_failed)

@@ -18,7 +18,7 @@ from shared.schema.jobs import JobSpec
 from shared.settings import Settings
 from shared.store.database import Database
 from shared.store.finished import Finished
-from shared.store.job_views import JobViews
+from shared.store.job_lists import JobLists, Wanted
 from shared.store.jobs import Jobs
 from shared.store.records import Lease, Usage
 from shared.store.uploads import Uploads
@@ -34,12 +34,12 @@ _FOLD = 50_000
 _FILLING = (
     """
     INSERT INTO jobs (id, status, queue, priority, spec, upload_id, input_bytes, version, progress, cancel_requested,
-                      attempt, attempts_spent, max_attempts, dispatched_at, results, poisoned, created_at, started_at,
-                      finished_at)
+                      attempt, attempts_spent, max_attempts, dispatched_at, results, poisoned, created_at, due_at,
+                      started_at, finished_at)
     SELECT (lpad(to_hex(1700000000000 + n), 12, '0') || '7' || substr(md5(n::text), 1, 3) || '8'
             || substr(md5(n::text), 4, 15))::uuid,
            'succeeded', 'default', 'default', '{"operations": [{"op": "loudness", "name": "loudness"}]}',
-           (SELECT id FROM uploads), 8, 3, 1, false, 1, 1, 4, at, '{}', false, at, at, at
+           (SELECT id FROM uploads), 8, 3, 1, false, 1, 1, 4, at, '{}', false, at, at, at, at
     FROM generate_series(1, %(jobs)d) AS n,
          LATERAL (SELECT now() - interval '10 minutes' - interval '1 hour' * (1 - n / %(jobs)d.0) AS at) AS moment
     """,
@@ -104,7 +104,7 @@ class _House:
         self._database = Database.from_settings(settings)
         self._redis = connect(settings)
         self._jobs = Jobs(self._database)
-        self._views = JobViews(self._database)
+        self._lists = JobLists(self._database)
         database = Watch("database", DatabaseLook(self._database, settings))
         redis = Watch("redis", RedisLook(self._redis))
         blobs = Watch("blob store", BlobLook(Blobs.from_settings(settings)))
@@ -137,7 +137,7 @@ class _House:
         return {
             "claim": await _median(claim),
             "finish": await _median(finish),
-            "first page of the list": await _median(lambda: self._views.page(status=None, before=None, limit=51)),
+            "first page of the list": await _median(lambda: self._lists.page(Wanted(), before=None, limit=51)),
             "metrics scrape": await _median(self._scrape),
         }
 

@@ -32,7 +32,7 @@ async def quiet_monitor(
 
 async def test_a_scrape_tells_jobs_queues_and_workers(house: House, quiet_monitor: MonitorProcess) -> None:
     high = await house.create(3, queue="high")
-    await house.age(high[:1], created_at=100)
+    await house.age(high[:1], due_at=100)
     house.publish(high, "high")
     await house.create(2, queue="low")
     running, retried, canceled, succeeded, failed = await house.create(5)

@@ -55,7 +55,7 @@ def section(page: str, name: str) -> str:
 
 async def test_the_board_says_what_waits_runs_and_failed(operator: Operator, house: House) -> None:
     waiting = await house.create(3, queue="low")
-    await house.age(waiting[:1], created_at=125)
+    await house.age(waiting[:1], due_at=125)
     house.publish(waiting, queue="low")
     (job_id,) = await house.create()
     lease = await house.claim(job_id)

@@ -45,7 +45,7 @@ async def long_history(house: House) -> House:
     ]
     now = house.database.now(-SETTLED_SECONDS - 60)
     async with house.database.write() as connection:
-        times = {"created_at": now, "dispatched_at": now, "finished_at": now}
+        times = {"created_at": now, "due_at": now, "dispatched_at": now, "finished_at": now}
         for start in range(0, ENDED, 1000):
             await connection.execute(jobs_table.insert().values(times), rows[start : start + 1000])
     await Finished(house.database).fold(1)

@@ -5,6 +5,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -19,17 +20,27 @@ from services.monitor.duties.stray_blobs import StrayBlobs
 from shared.blobs import Blobs, artifact_key, input_key
 from shared.ingest import Ingest
 from shared.schema.jobs import AttemptOutcome, JobStatus, Upload
+from shared.schema.options import JobOptions
 from shared.store import retention as retention_module
 from shared.store.errors import UploadMissing
 from shared.store.finished import SETTLED_SECONDS, Finished
 from shared.store.job_views import JobViews
 from shared.store.records import Lease, NewArtifact, Usage
-from shared.store.retention import Retention
+from shared.store.retention import Retention, TakenArtifacts
 from shared.store.tables import attempts as attempts_table
 from shared.store.tables import uploads as uploads_table
 from shared.store.uploads import Uploads
 from tests.integration.monitor.conftest import SPEC, House
 
+LOUDNESS = {
+    "op": "loudness",
+    "integrated_lufs": -20.0,
+    "range_lu": 3.0,
+    "momentary_max_lufs": -15.0,
+    "short_term_max_lufs": -16.0,
+    "true_peak_dbtp": -1.0,
+    "sample_peak_dbfs": -1.2,
+}
 KEEP = 1000.0
 OLD = KEEP + 60
 
@@ -448,3 +459,62 @@ async def test_nothing_goes_that_a_job_needs_while_the_same_bytes_come_again_and
         removing.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await removing
+
+
+async def test_results_go_when_their_client_wanted_them_no_longer(warehouse: Warehouse) -> None:
+    upload = await warehouse.upload(b"audio")
+    house = warehouse.house
+    short, long, usual = [
+        (
+            await house.jobs.create(
+                SPEC,
+                upload_id=upload.id,
+                queue="default",
+                max_attempts=4,
+                options=JobOptions.model_construct(expires_in=seconds),
+            )
+        ).job_id
+        for seconds in (60, 600, None)
+    ]
+    for job_id in (short, long, usual):
+        lease = await house.claim(job_id)
+        made = await warehouse.store(lease, "a.mp3")
+        await house.jobs.succeed(lease, results={"x": LOUDNESS}, made=made, usage=Usage())
+    duty = ExpiredArtifacts(warehouse.retention, warehouse.blobs, keep_seconds=KEEP, batch=10)
+    assert await perform_all(duty) == 0
+    view = await house.view(short)
+    assert view.expires_at is not None
+    assert view.finished_at is not None
+    assert abs(view.expires_at - view.finished_at - timedelta(seconds=60)) < timedelta(milliseconds=2)
+    assert (await house.view(usual)).expires_at is None
+    await house.age([short, long], expires_at=1)
+    await house.age([long], expires_at=-540)
+    assert await perform_all(duty) == 1
+    view = await house.view(short)
+    assert (view.artifacts, dict(view.results)) == ((), {})
+    assert view.artifacts_removed_at is not None
+    for job_id in (long, usual):
+        assert (await house.view(job_id)).results
+    kept = {f"artifacts/{job_id}/1/a.mp3" for job_id in (long, usual)}
+    assert warehouse.files() == {*kept, input_key(upload.sha256)}
+    assert await perform_all(duty) == 0
+
+
+@pytest.mark.parametrize("folded", [True, False])
+async def test_a_job_that_a_client_removes_stays_counted(warehouse: Warehouse, folded: bool) -> None:
+    house = warehouse.house
+    upload = await warehouse.upload(b"audio")
+    gone, stays, waiting = [await warehouse.create(upload) for _ in range(3)]
+    await warehouse.succeed(gone, "a.mp3", ended=OLD)
+    await warehouse.succeed(stays, "a.mp3", ended=OLD)
+    if folded:
+        await Finished(house.database).fold(100)
+    assert await warehouse.retention.forget_job(waiting) == TakenArtifacts(0, ())
+    removed = await warehouse.retention.forget_job(gone)
+    assert (removed.jobs, removed.blob_keys) == (1, [f"artifacts/{gone}/1/a.mp3"])
+    assert await totals(house) == {"succeeded": (2, 1)}
+    assert await warehouse.retention.forget_job(gone) == TakenArtifacts(0, ())
+    await Finished(house.database).fold(100)
+    assert await totals(house) == {"succeeded": (2, 1)}
+    views = JobViews(house.database)
+    assert [await views.get(job_id) is not None for job_id in (gone, stays, waiting)] == [False, True, True]

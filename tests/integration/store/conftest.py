@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest_asyncio
 
 from shared.schema.jobs import AttemptOutcome, JobSpec, JobView
+from shared.schema.options import NO_OPTIONS, JobOptions
 from shared.store.backlog import Backlog
 from shared.store.database import Database
 from shared.store.job_views import JobViews
@@ -38,10 +39,16 @@ class Life:
         self.views = JobViews(database)
         self.backlog = Backlog(database)
 
-    async def create(self, max_attempts: int = 4, key_id: UUID | None = None) -> UUID:
+    async def create(self, max_attempts: int = 4, key_id: UUID | None = None, options: JobOptions = NO_OPTIONS) -> UUID:
         upload = await Uploads(self.database).add(sha256="cd" * 32, size_bytes=3, filename="voice.wav", key_id=key_id)
         created = await self.jobs.create(
-            SPEC, upload_id=upload.id, queue="default", max_attempts=max_attempts, key_id=key_id, owner=key_id
+            SPEC,
+            upload_id=upload.id,
+            queue="default",
+            max_attempts=max_attempts,
+            options=options,
+            key_id=key_id,
+            owner=key_id,
         )
         return created.event.job_id
 

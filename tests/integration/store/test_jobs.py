@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 import pytest
 from sqlalchemy import text, update
@@ -212,15 +212,3 @@ async def test_the_store_refuses_a_running_job_without_a_lease(life: Life) -> No
     with pytest.raises(IntegrityError):
         async with life.database.write() as connection:
             await connection.execute(text("UPDATE jobs SET status = 'running'"))
-
-
-async def test_pages_have_every_job_once_also_while_jobs_are_added(life: Life) -> None:
-    made = [await life.create() for _ in range(25)]
-    seen: list[UUID] = []
-    before = None
-    while page := await life.views.page(status=JobStatus.QUEUED, before=before, limit=4):
-        seen += [job.id for job in page]
-        before = seen[-1]
-        await life.create()
-    assert seen == sorted(made, reverse=True)
-    assert await life.views.page(status=JobStatus.FAILED, before=None, limit=4) == []

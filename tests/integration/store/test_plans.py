@@ -10,6 +10,7 @@ import json
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -23,6 +24,7 @@ import shared.store
 from shared.key_secrets import digest_of, new_secret
 from shared.schema.jobs import JobStatus
 from shared.schema.keys import Scope
+from shared.schema.presets import Preset
 from shared.store.api_keys import ApiKeys
 from shared.store.audit import AuditOutcome, AuditTrail
 from shared.store.backlog import Backlog, OverdueJob
@@ -31,12 +33,14 @@ from shared.store.database import Database
 from shared.store.finished import Finished
 from shared.store.footprint import Footprint
 from shared.store.idempotency import Answer, IdempotencyKeys, Reservation
+from shared.store.job_lists import JobLists, Wanted
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.key_usage import KeyUsage
 from shared.store.leadership import Leadership
 from shared.store.one_statement import Lender, OneStatement
 from shared.store.operations_views import OperationsViews
+from shared.store.presets import Presets
 from shared.store.queue_pauses import QueuePauses
 from shared.store.records import Claim, Lease
 from shared.store.retention import Position, Retention, StoredUpload
@@ -52,6 +56,7 @@ BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads"})
 # An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
 # One in a hundred jobs is of a key, which may have two of them run at a time.
 KEY = UUID("01901000-0000-7000-8000-000000000001")
+# Ids are in the order of creation, as UUIDv7 has them.
 POPULATION = (
     f"""
     INSERT INTO api_keys (id, name, prefix, secret_sha256, scopes, created_at, max_running_jobs)
@@ -72,16 +77,22 @@ POPULATION = (
     INSERT INTO jobs (id, key_id, status, queue, priority, spec, upload_id, input_bytes, version, progress,
                       cancel_requested,
                       attempt, attempts_spent, max_attempts, lease_token, lease_expires_at, worker, not_before,
-                      dispatched_at, error_code, error_message, poisoned, created_at, started_at, finished_at)
-    SELECT gen_random_uuid(), (SELECT id FROM api_keys WHERE secret_sha256 = (k % 5000)::text), status,
+                      dispatched_at, error_code, error_message, poisoned, created_at, due_at, started_at,
+                      finished_at, preset, metadata, expires_at)
+    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7'
+            || substr(md5(k::text), 1, 3) || '8' || substr(md5(k::text), 4, 15))::uuid,
+           (SELECT id FROM api_keys WHERE secret_sha256 = (k % 5000)::text), status,
            CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
            numbered.id, 1000, 3, 0.5, false, 1, 1, 4,
            CASE WHEN status = 'running' THEN gen_random_uuid() END,
            CASE WHEN status = 'running' THEN now() + interval '30 s' END,
            CASE WHEN status = 'running' THEN 'host/' || k % 40 || '/1' END,
            CASE WHEN delayed THEN now() + interval '60 s' END,
-           at, CASE WHEN status = 'failed' THEN 'x' END, CASE WHEN status = 'failed' THEN 'X.' END, false, at, at,
-           CASE WHEN status NOT IN ('queued', 'running') THEN at END
+           at, CASE WHEN status = 'failed' THEN 'x' END, CASE WHEN status = 'failed' THEN 'X.' END, false, at, at, at,
+           CASE WHEN status NOT IN ('queued', 'running') THEN at END,
+           CASE WHEN k % 100 = 5 THEN 'podcast' END,
+           CASE WHEN k % 4 = 0 THEN jsonb_build_object('customer', (k % 1000)::text, 'show', 'news') END,
+           CASE WHEN status = 'succeeded' AND k % 100 = 6 THEN now() + k * interval '1 s' END
     FROM (SELECT k, now() - k * interval '78 s' AS at, k % 4000 = 1 AS delayed,
                  CASE WHEN k % 200 = 1 THEN 'queued' WHEN k % 200 = 2 THEN 'running' WHEN k % 50 = 3 THEN 'failed'
                       WHEN k % 50 = 4 THEN 'canceled' ELSE 'succeeded' END AS status
@@ -111,6 +122,8 @@ class Place:
         self.database = database
         self.jobs = Jobs(database)
         self.views = JobViews(database)
+        self.job_lists = JobLists(database)
+        self.presets = Presets(database)
         self.backlog = Backlog(database)
         self.finished = Finished(database)
         self.uploads = Uploads(database)
@@ -193,16 +206,41 @@ class Place:
             await self.operations.page(status=status, error_code=code, before=before, limit=51)
 
     async def pages(self) -> None:
-        newest = await self.views.page(status=None, before=None, limit=51)
-        for status in (None, JobStatus.QUEUED, JobStatus.SUCCEEDED):
-            await self.views.page(status=status, before=newest[-1].id, limit=51)
-            await self.views.page(status=status, before=None, limit=51)
+        newest = await self.job_lists.page(Wanted(), before=None, limit=51)
+        some_time = datetime.now(UTC) - timedelta(hours=1)
+        for wanted in (
+            Wanted(),
+            Wanted(statuses=[JobStatus.QUEUED]),
+            Wanted(statuses=[JobStatus.SUCCEEDED]),
+            Wanted(statuses=[JobStatus.QUEUED, JobStatus.RUNNING]),
+            Wanted(statuses=[JobStatus.FAILED, JobStatus.CANCELED], created_before=some_time),
+            Wanted(preset="podcast"),
+            Wanted(preset="none"),
+            Wanted(metadata={"customer": "44"}),
+            Wanted(metadata={"customer": "44", "show": "news"}, statuses=[JobStatus.SUCCEEDED]),
+            # Many, and none.
+            Wanted(metadata={"show": "news"}),
+            Wanted(metadata={"show": "none"}),
+            Wanted(created_after=some_time),
+            Wanted(created_after=some_time, created_before=datetime.now(UTC), preset="podcast"),
+        ):
+            await self.job_lists.page(wanted, before=newest[-1].id, limit=51)
+            await self.job_lists.page(wanted, before=None, limit=51)
             for owner in (self.key_id, uuid4()):
-                await self.views.page(status=status, before=None, limit=51, owner=owner)
-                await self.views.page(status=status, before=newest[-1].id, limit=51, owner=owner)
+                theirs = replace(wanted, owner=owner)
+                await self.job_lists.page(theirs, before=None, limit=51)
+                await self.job_lists.page(theirs, before=newest[-1].id, limit=51)
+
+    async def put(self) -> None:
+        assert await self.presets.create(None, PRESET, at_most=1)
+        assert await self.presets.replace(None, PRESET, version=1)
+
+    async def forgotten(self) -> None:
+        assert (await self.retention.forget_job(await self.canceled())).jobs == 1
 
 
 DAY = 86_400.0
+PRESET = Preset(name="a", description="", operations=SPEC.operations)
 # Of a batch each row is found by an index; so many of them cost far less than the table.
 BATCH = 100
 CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
@@ -241,10 +279,10 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "IdempotencyKeys.forget": lambda place: place.idempotency.forget(BATCH),
     "KeyUsage.queued_jobs": lambda place: place.usage.queued_jobs(place.key_id, at_most=1000),
     "KeyUsage.stored_bytes": lambda place: place.usage.stored_bytes(place.key_id),
+    "JobLists.page": lambda place: place.pages(),
     "JobViews.get": lambda place: _with(place.views.get, place.new()),
     "JobViews.event": lambda place: _with(place.views.event, place.new()),
     "JobViews.events": lambda place: place.views.events([uuid4() for _ in range(BATCH)]),
-    "JobViews.page": lambda place: place.pages(),
     "JobViews.artifact": lambda place: place.views.artifact(uuid4(), "a.mp3"),
     "JobViews.holder": lambda place: place.views.holder(uuid4()),
     "Jobs.create": lambda place: place.new(),
@@ -284,12 +322,19 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "OperationsViews.ended_by_minute": lambda place: place.operations.ended_by_minute(
         datetime.now(UTC) - timedelta(hours=1)
     ),
+    "Presets.all": lambda place: place.presets.all(uuid4()),
+    "Presets.get": lambda place: place.presets.get(None, "a"),
+    "Presets.create": lambda place: place.put(),
+    "Presets.replace": lambda place: place.presets.replace(uuid4(), PRESET, version=None),
+    "Presets.remove": lambda place: place.presets.remove(uuid4(), "a", version=1),
     "QueuePauses.pause": lambda place: place.pauses.pause("low"),
     "QueuePauses.resume": lambda place: place.pauses.resume("low"),
     "QueuePauses.all": lambda place: place.pauses.all(),
     "Retention.expire_artifacts": lambda place: place.retention.expire_artifacts(
         keep_seconds=30 * DAY, after=place.forty_days_ago, limit=BATCH
     ),
+    "Retention.expire_own_time": lambda place: place.retention.expire_own_time(BATCH),
+    "Retention.forget_job": lambda place: place.forgotten(),
     "Retention.forget_jobs": lambda place: place.retention.forget_jobs(keep_seconds=85 * DAY, limit=BATCH),
     "Retention.expire_uploads": lambda place: place.retention.expire_uploads(
         keep_seconds=7 * DAY, after=place.forty_days_ago, limit=BATCH

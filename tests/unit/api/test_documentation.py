@@ -39,6 +39,12 @@ def test_operation_ids_make_a_pleasant_client(document: dict[str, Any]) -> None:
         "POST /api/jobs": "create_job",
         "GET /api/jobs": "list_jobs",
         "GET /api/jobs/{job_id}": "get_job",
+        "DELETE /api/jobs/{job_id}": "delete_job",
+        "POST /api/jobs:validate": "validate_job",
+        "GET /api/presets": "list_presets",
+        "GET /api/presets/{name}": "get_preset",
+        "PUT /api/presets/{name}": "put_preset",
+        "DELETE /api/presets/{name}": "delete_preset",
         "POST /api/jobs/{job_id}/cancel": "cancel_job",
         "POST /api/jobs/{job_id}/retry": "retry_job",
         "GET /api/jobs/{job_id}/events": "follow_job",
@@ -70,7 +76,7 @@ def test_both_bodies_of_a_job_are_described(document: dict[str, Any]) -> None:
     content = document["paths"]["/api/jobs"]["post"]["requestBody"]["content"]
     assert set(content) == {"multipart/form-data", "application/json"}
     assert content["multipart/form-data"]["schema"]["required"] == ["file", "spec"]
-    operation = document["components"]["schemas"]["JobRequest"]["properties"]["operations"]["items"]
+    operation = document["components"]["schemas"]["JobRequest"]["properties"]["operations"]["anyOf"][0]["items"]
     assert operation["discriminator"]["propertyName"] == "op"
 
 

@@ -111,6 +111,29 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_workers_seen_at"), ["seen_at"], unique=False)
 
     op.create_table(
+        "presets",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("key_id", sa.Uuid(), nullable=True),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("operations", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False),
+        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_presets_key_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_presets")),
+        sa.UniqueConstraint("key_id", "name", name=op.f("uq_presets_key_id_name")),
+    )
+    with op.batch_alter_table("presets", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_presets_without_key",
+            ["name"],
+            unique=True,
+            postgresql_where=sa.text("key_id IS NULL"),
+            sqlite_where=sa.text("key_id IS NULL"),
+        )
+
+    op.create_table(
         "unfinished_uploads",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("way", sa.Text(), nullable=False),
@@ -177,6 +200,8 @@ def upgrade() -> None:
         sa.Column("queue", sa.Text(), nullable=False),
         sa.Column("priority", sa.Text(), nullable=False),
         sa.Column("spec", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("preset", sa.Text(), nullable=True),
+        sa.Column("metadata", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("upload_id", sa.Uuid(), nullable=True),
         sa.Column("has_inputs", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
         sa.Column("input_bytes", sa.BigInteger(), nullable=False),
@@ -198,8 +223,11 @@ def upgrade() -> None:
         sa.Column("error_message", sa.Text(), nullable=True),
         sa.Column("poisoned", sa.Boolean(), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("finished_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("keep_seconds", sa.Integer(), nullable=True),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("artifacts_removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("key_id", sa.Uuid(), nullable=True),
         sa.CheckConstraint(
@@ -226,6 +254,13 @@ def upgrade() -> None:
             unique=False,
             postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NOT NULL"),
             sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_jobs_expiring",
+            ["expires_at"],
+            unique=False,
+            postgresql_where=sa.text("expires_at IS NOT NULL AND artifacts_removed_at IS NULL"),
+            sqlite_where=sa.text("expires_at IS NOT NULL AND artifacts_removed_at IS NULL"),
         )
         batch_op.create_index(
             "ix_jobs_failed",
@@ -277,17 +312,33 @@ def upgrade() -> None:
             sqlite_where=sa.text("lease_token IS NOT NULL"),
         )
         batch_op.create_index(
+            "ix_jobs_metadata",
+            ["metadata"],
+            unique=False,
+            postgresql_using="gin",
+            postgresql_ops={"metadata": "jsonb_path_ops"},
+            postgresql_where=sa.text("metadata IS NOT NULL"),
+            sqlite_where=sa.text("metadata IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_jobs_poisoned",
             ["queue"],
             unique=False,
             postgresql_where=sa.text("poisoned"),
             sqlite_where=sa.text("poisoned"),
         )
+        batch_op.create_index(
+            "ix_jobs_preset",
+            ["preset", "id"],
+            unique=False,
+            postgresql_where=sa.text("preset IS NOT NULL"),
+            sqlite_where=sa.text("preset IS NOT NULL"),
+        )
         batch_op.create_index("ix_jobs_status_id", ["status", "id"], unique=False)
         batch_op.create_index(batch_op.f("ix_jobs_upload_id"), ["upload_id"], unique=False)
         batch_op.create_index(
             "ix_jobs_waiting",
-            ["queue", "created_at", "id", "dispatched_at", "input_bytes"],
+            ["queue", "due_at", "id", "dispatched_at", "input_bytes"],
             unique=False,
             postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
             sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
@@ -368,7 +419,17 @@ def downgrade() -> None:
         )
         batch_op.drop_index(batch_op.f("ix_jobs_upload_id"))
         batch_op.drop_index("ix_jobs_status_id")
+        batch_op.drop_index(
+            "ix_jobs_preset", postgresql_where=sa.text("preset IS NOT NULL"), sqlite_where=sa.text("preset IS NOT NULL")
+        )
         batch_op.drop_index("ix_jobs_poisoned", postgresql_where=sa.text("poisoned"), sqlite_where=sa.text("poisoned"))
+        batch_op.drop_index(
+            "ix_jobs_metadata",
+            postgresql_using="gin",
+            postgresql_ops={"metadata": "jsonb_path_ops"},
+            postgresql_where=sa.text("metadata IS NOT NULL"),
+            sqlite_where=sa.text("metadata IS NOT NULL"),
+        )
         batch_op.drop_index(
             "ix_jobs_lease",
             postgresql_where=sa.text("lease_token IS NOT NULL"),
@@ -401,6 +462,11 @@ def downgrade() -> None:
             "ix_jobs_failed", postgresql_where=sa.text("status = 'failed'"), sqlite_where=sa.text("status = 'failed'")
         )
         batch_op.drop_index(
+            "ix_jobs_expiring",
+            postgresql_where=sa.text("expires_at IS NOT NULL AND artifacts_removed_at IS NULL"),
+            sqlite_where=sa.text("expires_at IS NOT NULL AND artifacts_removed_at IS NULL"),
+        )
+        batch_op.drop_index(
             "ix_jobs_due",
             postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NOT NULL"),
             sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NOT NULL"),
@@ -431,6 +497,12 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_unfinished_uploads_expires_at"))
 
     op.drop_table("unfinished_uploads")
+    with op.batch_alter_table("presets", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_presets_without_key", postgresql_where=sa.text("key_id IS NULL"), sqlite_where=sa.text("key_id IS NULL")
+        )
+
+    op.drop_table("presets")
     with op.batch_alter_table("workers", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_workers_seen_at"))
 

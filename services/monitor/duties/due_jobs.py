@@ -1,14 +1,16 @@
-"""Jobs that wait for the time of their next attempt: published when it has come."""
+"""Jobs that wait for their time, that of the next attempt or the one that the client asked for: published when it has
+come.
+"""
 
 from services.monitor.duties import Outcome
 from shared.broker import JobMessage, Publisher
 from shared.store.jobs import Jobs
 
 
-class DueRetries:
-    """Lets retries begin."""
+class DueJobs:
+    """Lets them begin."""
 
-    kind = "due_retries"
+    kind = "due_jobs"
 
     def __init__(self, jobs: Jobs, publisher: Publisher, *, batch: int) -> None:
         self._jobs = jobs

@@ -1,0 +1,135 @@
+"""Examples of the OpenAPI document, by model: one job's life, as it would be seen."""
+
+from collections.abc import Mapping
+from typing import Any
+
+_JOB_ID = "0190163d-8694-739b-aea5-966c26f8ad91"
+_UPLOAD = {
+    "id": "0190163d-7f0c-7c3a-9c7e-0d2f6a51c0be",
+    "filename": "interview.wav",
+    "size_bytes": 84672044,
+    "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "created_at": "2026-03-01T09:30:00.120Z",
+}
+_SUMMARY = {
+    "id": _JOB_ID,
+    "status": "succeeded",
+    "progress": 1.0,
+    "error_code": None,
+    "error_message": None,
+    "filename": "interview.wav",
+    "preset": None,
+    "metadata": {"customer": "42"},
+    "created_at": "2026-03-01T09:30:00.180Z",
+    "finished_at": "2026-03-01T09:30:09.710Z",
+}
+_OPERATIONS = [
+    {"op": "loudness", "name": "loudness"},
+    {"op": "transcode", "name": "transcode", "format": "opus", "bitrate_kbps": 64},
+]
+_PRESET = {
+    "name": "our-show",
+    "description": "For the feed and the player on the site.",
+    "operations": [{"op": "normalize", "name": "normalize", "target_lufs": -16, "format": "mp3", "bitrate_kbps": 128}],
+    "built_in": False,
+    "version": 3,
+    "created_at": "2026-02-01T12:00:00Z",
+    "updated_at": "2026-02-20T15:12:08.400Z",
+}
+
+EXAMPLES: Mapping[str, Any] = {
+    "Upload": _UPLOAD,
+    "JobView": {
+        **{name: value for name, value in _SUMMARY.items() if name != "filename"},
+        "poisoned": False,
+        "cancel_requested": False,
+        "priority": "default",
+        "operations": _OPERATIONS,
+        "input": _UPLOAD,
+        "attempts": [
+            {
+                "number": 1,
+                "worker": "worker-1/17/21",
+                "started_at": "2026-03-01T09:30:00.210Z",
+                "ended_at": "2026-03-01T09:30:09.710Z",
+                "outcome": "succeeded",
+                "error_message": None,
+                "audio_seconds": 480.0,
+                "cpu_seconds": 11.2,
+            }
+        ],
+        "max_attempts": 4,
+        "results": {
+            "loudness": {
+                "op": "loudness",
+                "integrated_lufs": -19.37,
+                "range_lu": 5.1,
+                "momentary_max_lufs": -12.8,
+                "short_term_max_lufs": -15.02,
+                "true_peak_dbtp": -0.84,
+                "sample_peak_dbfs": -1.02,
+            },
+            "transcode": {
+                "op": "transcode",
+                "format": "opus",
+                "sample_rate": 48000,
+                "channels": 2,
+                "bitrate_kbps": 64,
+                "duration_seconds": 480.0,
+                "artifact": "transcode.opus",
+            },
+        },
+        "artifacts": [
+            {
+                "name": "transcode.opus",
+                "media_type": "audio/ogg",
+                "size_bytes": 3874110,
+                "sha256": "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae",
+                "url": f"/api/jobs/{_JOB_ID}/artifacts/transcode.opus",
+            }
+        ],
+        "artifacts_removed_at": None,
+        "started_at": "2026-03-01T09:30:00.210Z",
+        "not_before": None,
+        "expires_in": None,
+        "expires_at": None,
+    },
+    "JobPage": {"jobs": [_SUMMARY], "next_cursor": "AZAWPYaUc5uupZZsJvitkQ"},
+    "JobPlan": {
+        "operations": _OPERATIONS,
+        "artifacts": [{"operation": "transcode", "name": "transcode.opus", "media_type": "audio/ogg", "certain": True}],
+        "queue": "default",
+        "priority": "default",
+        "preset": None,
+        "metadata": {"customer": "42"},
+        "not_before": None,
+        "expires_in": None,
+        "max_attempts": 4,
+    },
+    "JobEvent": {
+        "type": "progress",
+        "job_id": _JOB_ID,
+        "version": 2,
+        "status": "running",
+        "progress": 0.31,
+        "attempt": 1,
+        "error_code": None,
+        "error_message": None,
+    },
+    "JobRequest": {
+        "input": {"type": "upload", "id": _UPLOAD["id"]},
+        "preset": "podcast",
+        "metadata": {"customer": "42"},
+    },
+    "PresetView": _PRESET,
+    "PresetList": {"presets": [_PRESET]},
+    "Liveness": {"status": "alive"},
+    "Readiness": {"status": "ready", "checks": {"database": "ok", "redis": "ok", "blobs": "ok"}},
+}
+
+
+def illustrate(document: dict[str, Any]) -> None:
+    """Put the examples into an OpenAPI document, each with its model."""
+    for name, schema in document["components"]["schemas"].items():
+        if name in EXAMPLES and "example" not in schema and "examples" not in schema:
+            schema["examples"] = [EXAMPLES[name]]
