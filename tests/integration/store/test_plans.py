@@ -330,6 +330,7 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "IdempotencyKeys.complete_alone": lambda place: _with(
         lambda reserved: place.idempotency.complete_alone(reserved, Answer(201, "{}")), place.reservation()
     ),
+    "IdempotencyKeys.was_answered": lambda place: place.idempotency.was_answered("k", key_id=place.key_id),
     "IdempotencyKeys.release": lambda place: _with(place.idempotency.release, place.reservation()),
     "IdempotencyKeys.forget": lambda place: place.idempotency.forget(BATCH),
     "KeyUsage.queued_jobs": lambda place: place.usage.queued_jobs(place.key_id, at_most=1000),
