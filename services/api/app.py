@@ -8,8 +8,22 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from services.api import browser, documentation, problems, resources
+from services.api.access.gate import GUARDS
+from services.api.access.headers import RateLimitHeaders
 from services.api.metrics import ApiMetrics, MetricsMiddleware
-from services.api.routes import artifacts, events, health, job_list, jobs, operations, presets, uploads, validation
+from services.api.routes import (
+    artifacts,
+    events,
+    health,
+    job_list,
+    jobs,
+    keys,
+    operations,
+    presets,
+    tus,
+    uploads,
+    validation,
+)
 from shared.settings import Settings, settings
 from shared.telemetry.logs import configure_logs
 from shared.telemetry.metrics import MetricsServer
@@ -54,10 +68,14 @@ def create_app(configured: Settings) -> FastAPI:
         generate_unique_id_function=documentation.operation_id,
     )
     browser.install(app, configured)
+    app.add_middleware(RateLimitHeaders)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app, metrics)
     documentation.install(app)
-    for module in (jobs, job_list, validation, events, artifacts, uploads, presets, operations, health):
+    for module in (jobs, job_list, validation, events, artifacts, tus, uploads, presets, keys):
+        app.include_router(module.router, dependencies=GUARDS, responses=documentation.answers(401, 403, 429))
+    # What these tell is nobody's: whether the service is well, and what it can do.
+    for module in (operations, health):
         app.include_router(module.router)
     app.add_api_route("/", _to_documentation, include_in_schema=False)
     return app

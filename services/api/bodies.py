@@ -14,10 +14,11 @@ from pydantic_core import ErrorDetails
 from python_multipart.multipart import parse_options_header
 
 from services.api import problems
-from services.api.filenames import cleaned
-from services.api.ingest import Incoming, Ingest
 from services.api.multipart import MalformedMultipart, Part, parts
 from services.api.problems import FieldError
+from shared.filenames import cleaned
+from shared.ingest import Incoming, Ingest, TooManyBytes
+from shared.schema.inputs import DEFAULT_TYPE
 from shared.settings import Settings
 
 JSON = "application/json"
@@ -54,7 +55,7 @@ async def read_json(request: Request, model: type[Model], settings: Settings) ->
     """
     limit = settings.max_spec_bytes
     _check_length(request, "request body", limit)
-    body = _arriving(request, settings)
+    body = arriving(request, settings)
     return validated(model, await _read(body, "request body", limit))
 
 
@@ -109,6 +110,8 @@ async def received_form(
                 else:
                     file = await ingest.receive(part.data)
                     filename = cleaned(part.filename)
+        except TooManyBytes as error:
+            raise problems.too_large("file", error.limit) from None
         except MalformedMultipart as error:
             raise problems.malformed_body(str(error)) from None
         if file is None:
@@ -126,7 +129,7 @@ async def received_form(
 async def _known_parts(request: Request, settings: Settings, *, with_spec: bool) -> AsyncIterator[Part]:
     known = (FILE_PART, SPEC_PART) if with_spec else (FILE_PART,)
     seen: set[str] = set()
-    body = _arriving(request, settings)
+    body = arriving(request, settings)
     async for part in parts(request.headers["content-type"], body):
         if part.name not in known:
             listed = " and ".join(repr(name) for name in known)
@@ -148,8 +151,13 @@ def _check_length(request: Request, what: str, limit: int) -> None:
         raise problems.too_large(what, limit)
 
 
-async def _arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]:
-    """The body as it comes. A client that sends nothing more, or a byte now and then, would hold its place."""
+async def arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]:
+    """The body as it comes. A client that sends nothing more, or a byte now and then, would hold its place.
+
+    Raises:
+        ProblemError: 408, it is too slow.
+        ClientDisconnect: it is gone.
+    """
     body = request.stream()
     idle_seconds, slowest = settings.upload_idle_seconds, settings.min_upload_bytes_per_second
     received, waited = 0, 0.0
@@ -192,7 +200,8 @@ def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
     entered = False
     for step in location:
         if isinstance(document, dict):
-            if entered and step in (document.get("op"), document.get("edit"), document.get("type")):
+            kinds = document.get("op"), document.get("edit"), document.get("type", DEFAULT_TYPE)
+            if entered and step in kinds:
                 entered = False
                 continue
             document = document.get(step)

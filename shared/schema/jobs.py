@@ -2,14 +2,15 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
+from shared.schema.inputs import MAX_FURTHER_INPUTS, AnyInput, InputName
 from shared.schema.names import Name
-from shared.schema.operations import AnyOperation, with_names
+from shared.schema.operations import AnyOperation, input_names, with_names
 from shared.schema.options import JobOptions
 from shared.schema.results import AnyResult
 
@@ -52,15 +53,7 @@ class AttemptOutcome(StrEnum):
     RETRIED = "retried"
     LOST = "lost"
     HANDED_BACK = "handed_back"
-
-
-class UploadInput(BaseModel):
-    """An earlier upload, by its id."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    type: Literal["upload"] = "upload"
-    id: UUID = Field(description="The `id` that POST /api/uploads, or a job's `input`, gave.")
+    FETCHED = "fetched"
 
 
 class JobSpec(BaseModel):
@@ -136,10 +129,31 @@ class JobSubmission(JobOptions):
         return None if value is None else with_names(value)
 
 
-class JobRequest(JobSubmission):
-    """The JSON body of POST /api/jobs: what to do, and the input to do it to."""
+class FormSpec(JobSubmission):
+    """The spec of a form, whose file is the job's own input; others may go with it."""
 
-    input: UploadInput
+    inputs: dict[InputName, AnyInput] = Field(
+        default_factory=dict,
+        max_length=MAX_FURTHER_INPUTS,
+        description="Further files, by the names that operations call them by.",
+    )
+
+    @model_validator(mode="after")
+    def _has_what_the_operations_need(self) -> Self:
+        if missing := self.missing_inputs(self.operations or ()):
+            raise ValueError(missing)
+        return self
+
+    def missing_inputs(self, operations: tuple[AnyOperation, ...]) -> str | None:
+        """What to tell of inputs that the operations call for, and that are not there."""
+        missing = sorted(input_names(operations) - self.inputs.keys())
+        return f"The operations name inputs that are not in `inputs`: {', '.join(missing)}." if missing else None
+
+
+class JobRequest(FormSpec):
+    """The JSON body of POST /api/jobs: a spec, and the inputs that it is for."""
+
+    input: AnyInput = Field(description="What the operations work on.")
 
 
 class Upload(BaseModel):
@@ -152,6 +166,15 @@ class Upload(BaseModel):
     size_bytes: int
     sha256: str = Field(description="Hex digest of the bytes.")
     created_at: datetime
+
+
+class FurtherInput(BaseModel):
+    """A file that operations call by a name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    upload: Upload | None = Field(description="null until it has been fetched from its URL.")
+    source_url: str | None = Field(description="Where it is fetched from, without the query; null for an upload.")
 
 
 def artifact_path(job_id: UUID, name: str) -> str:
@@ -202,7 +225,11 @@ class JobView(BaseModel):
     preset: Name | None = Field(description="The preset that the operations were made from; else null.")
     metadata: dict[str, str] = Field(description="The client's own labels.")
     operations: tuple[AnyOperation, ...]
-    input: Upload
+    input: Upload | None = Field(description="null until it has been fetched from its URL.")
+    source_url: str | None = Field(
+        description="Where the input is fetched from, without the query, which may hold secrets; null for an upload."
+    )
+    inputs: dict[str, FurtherInput] = Field(description="Further files, by name.")
     attempts: tuple[AttemptView, ...]
     max_attempts: int
     results: dict[str, AnyResult] = Field(

@@ -10,6 +10,7 @@ import json
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,17 +21,22 @@ from asyncpg.connection import LoggedQuery
 from sqlalchemy import event, text
 
 import shared.store
+from shared.key_secrets import digest_of, new_secret
 from shared.schema.jobs import JobStatus
+from shared.schema.keys import Scope
 from shared.schema.presets import Preset
+from shared.store.api_keys import ApiKeys
 from shared.store.audit import AuditOutcome, AuditTrail
 from shared.store.backlog import Backlog, OverdueJob
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.finished import Finished
 from shared.store.footprint import Footprint
+from shared.store.idempotency import Answer, IdempotencyKeys, Reservation
 from shared.store.job_lists import JobLists, Wanted
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
+from shared.store.key_usage import KeyUsage
 from shared.store.leadership import Leadership
 from shared.store.one_statement import Lender, OneStatement
 from shared.store.operations_views import OperationsViews
@@ -39,6 +45,7 @@ from shared.store.queue_pauses import QueuePauses
 from shared.store.records import Claim, Lease
 from shared.store.retention import Position, Retention, StoredUpload
 from shared.store.tallies import Tallies
+from shared.store.turns import Turns
 from shared.store.uploads import Uploads
 from shared.store.workers import Workers
 from tests.integration.store.conftest import ARTIFACT, RESULTS, SPEC, USAGE
@@ -48,10 +55,18 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads"})
 # An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
 # Ids are in the order of creation, as UUIDv7 has them.
+# One in a hundred jobs is of a key, which may have two of them run at a time.
+KEY = UUID("01901000-0000-7000-8000-000000000001")
 POPULATION = (
+    f"""
+    INSERT INTO api_keys (id, name, prefix, secret_sha256, scopes, created_at, max_running_jobs)
+    SELECT CASE WHEN n = 5 THEN '{KEY}' ELSE gen_random_uuid() END, 'key', 'wm_', n::text, '[]', now(), 2
+    FROM generate_series(1, 50) n
+    """,
     """
-    INSERT INTO uploads (id, sha256, size_bytes, filename, created_at, expired_at, removed_at)
-    SELECT gen_random_uuid(), encode(sha256(n::text::bytea), 'hex'), 1000 + n, 'a.wav', now() - n * interval '78 s',
+    INSERT INTO uploads (id, key_id, sha256, size_bytes, filename, created_at, expired_at, removed_at)
+    SELECT gen_random_uuid(), (SELECT id FROM api_keys WHERE secret_sha256 = (n % 5000)::text),
+           encode(sha256(n::text::bytea), 'hex'), 1000 + n, 'a.wav', now() - n * interval '78 s',
            CASE WHEN n > 99000 THEN now() - interval '1 day' END, CASE WHEN n > 99500 THEN now() END
     FROM generate_series(1, 100000) n
     """,
@@ -59,13 +74,15 @@ POPULATION = (
     CREATE TEMPORARY TABLE numbered AS SELECT id, row_number() OVER () AS n FROM uploads WHERE expired_at IS NULL
     """,
     """
-    INSERT INTO jobs (id, status, queue, priority, spec, upload_id, input_bytes, version, progress, cancel_requested,
+    INSERT INTO jobs (id, key_id, status, queue, priority, spec, upload_id, input_bytes, version, progress,
+                      cancel_requested,
                       attempt, attempts_spent, max_attempts, lease_token, lease_expires_at, worker, not_before,
                       dispatched_at, error_code, error_message, poisoned, created_at, due_at, started_at,
                       finished_at, preset, metadata, expires_at)
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7'
             || substr(md5(k::text), 1, 3) || '8' || substr(md5(k::text), 4, 15))::uuid,
-           status, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
+           (SELECT id FROM api_keys WHERE secret_sha256 = (k % 5000)::text), status,
+           CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
            numbered.id, 1000, 3, 0.5, false, 1, 1, 4,
            CASE WHEN status = 'running' THEN gen_random_uuid() END,
            CASE WHEN status = 'running' THEN now() + interval '30 s' END,
@@ -118,6 +135,11 @@ class Place:
         self.tallies = Tallies(database)
         self.footprint = Footprint(database)
         self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
+        self.keys = ApiKeys(database)
+        self.usage = KeyUsage(database)
+        self.turns = Turns(database)
+        self.idempotency = IdempotencyKeys(database)
+        self.key_id = KEY
         self.upload_id = uuid4()
         self.digest = "0f" * 32
         # Where a walk through the history may have come to.
@@ -129,6 +151,22 @@ class Place:
     async def new(self) -> UUID:
         created = await self.jobs.create(SPEC, upload_id=self.upload_id, queue="default", max_attempts=4)
         return created.job_id
+
+    async def reservation(self) -> Reservation:
+        reserved = await self.idempotency.reserve(str(uuid4()), key_id=self.key_id, fingerprint="ab" * 32)
+        assert isinstance(reserved, Reservation)
+        return reserved
+
+    async def completed(self, reservation: Reservation) -> None:
+        async with self.database.write() as connection:
+            await self.idempotency.complete(connection, reservation, Answer(202, "{}", "/api/jobs/1"))
+
+    async def held(self) -> None:
+        for _ in range(3):
+            await self.jobs.create(
+                SPEC, upload_id=self.upload_id, queue="default", max_attempts=4, key_id=self.key_id, owner=None
+            )
+        assert len(await self.turns.release(self.key_id, limit=BATCH)) == 2
 
     async def claimed(self) -> Claim:
         claim = await self.jobs.claim(await self.new(), worker="host/1/1", lease_seconds=30)
@@ -186,12 +224,15 @@ class Place:
             Wanted(created_after=some_time),
             Wanted(created_after=some_time, created_before=datetime.now(UTC), preset="podcast"),
         ):
-            await self.job_lists.page(wanted, before=newest[-1].id, limit=51)
-            await self.job_lists.page(wanted, before=None, limit=51)
+            for owner in (None, self.key_id, uuid4()):
+                of_owner = replace(wanted, owner=owner)
+                await self.job_lists.page(of_owner, before=newest[-1].id, limit=51)
+                await self.job_lists.page(of_owner, before=None, limit=51)
 
     async def put(self) -> None:
         assert await self.presets.create(None, PRESET, at_most=1)
         assert await self.presets.replace(None, PRESET, version=1)
+        assert await self.presets.create(self.key_id, PRESET, at_most=1)
 
     async def forgotten(self) -> None:
         assert (await self.retention.forget_job(await self.canceled())).jobs == 1
@@ -202,6 +243,15 @@ PRESET = Preset(name="a", description="", operations=SPEC.operations)
 # Of a batch each row is found by an index; so many of them cost far less than the table.
 BATCH = 100
 CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
+    "ApiKeys.create": lambda place: place.keys.create(new_secret(), name="a", scopes=[Scope.READ]),
+    "ApiKeys.make_first": lambda place: place.keys.make_first(new_secret()),
+    "ApiKeys.find": lambda place: place.keys.find(digest_of(new_secret())),
+    "ApiKeys.get": lambda place: place.keys.get(place.key_id),
+    "ApiKeys.valid_among": lambda place: place.keys.valid_among([uuid4() for _ in range(BATCH)]),
+    "ApiKeys.any": lambda place: place.keys.any(),
+    "ApiKeys.all": lambda place: place.keys.all(),
+    "ApiKeys.rotate": lambda place: place.keys.rotate(uuid4(), new_secret(), overlap_seconds=60),
+    "ApiKeys.revoke": lambda place: place.keys.revoke(uuid4()),
     "AuditTrail.begin": lambda place: place.audit.begin(who="Ada", action="pause", target="low"),
     "AuditTrail.end": lambda place: place.audit.end(uuid4(), AuditOutcome.DONE, "Done."),
     "AuditTrail.get": lambda place: place.audit.get(uuid4()),
@@ -219,7 +269,16 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Footprint.size_bytes": lambda place: place.footprint.size_bytes(),
     "Footprint.rows": lambda place: place.footprint.rows(),
     "Footprint.connections": lambda place: place.footprint.connections(),
+    "IdempotencyKeys.reserve": lambda place: place.reservation(),
+    "IdempotencyKeys.complete": lambda place: _with(place.completed, place.reservation()),
+    "IdempotencyKeys.complete_alone": lambda place: _with(
+        lambda reserved: place.idempotency.complete_alone(reserved, Answer(201, "{}")), place.reservation()
+    ),
+    "IdempotencyKeys.release": lambda place: _with(place.idempotency.release, place.reservation()),
+    "IdempotencyKeys.forget": lambda place: place.idempotency.forget(BATCH),
     "JobLists.page": lambda place: place.pages(),
+    "KeyUsage.queued_jobs": lambda place: place.usage.queued_jobs(place.key_id, at_most=1000),
+    "KeyUsage.stored_bytes": lambda place: place.usage.stored_bytes(place.key_id),
     "JobViews.get": lambda place: _with(place.views.get, place.new()),
     "JobViews.event": lambda place: _with(place.views.event, place.new()),
     "JobViews.events": lambda place: place.views.events([uuid4() for _ in range(BATCH)]),
@@ -295,6 +354,8 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     ),
     "Tallies.add": lambda place: place.tallies.add("x", {"a": 1, "b": 2}),
     "Tallies.all": lambda place: place.tallies.all(),
+    "Turns.release": lambda place: place.held(),
+    "Turns.waiting_keys": lambda place: place.turns.waiting_keys(),
     "Uploads.add": lambda place: place.upload(),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
     "Workers.beat": lambda place: place.workers.beat(
