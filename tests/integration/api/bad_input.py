@@ -125,7 +125,7 @@ class Place:
             return self._filled(bad.raw)
         body = self._filled(bad.body.encode() if isinstance(bad.body, str) else bad.body)
         headers: dict[str, str | None] = {"Host": "api", "Connection": "close", "Content-Type": JSON}
-        headers |= {"Content-Length": str(len(body))} | bad.headers
+        headers.update({"Content-Length": str(len(body)), **bad.headers})
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value is not None)
         head = self._filled(f"{bad.request} HTTP/1.1\r\n{lines}\r\n".encode("latin-1"))
         return head + body

@@ -56,7 +56,7 @@ async def test_a_job_is_fetched_and_then_waits_with_all_its_attempts(fetching: F
     assert (view.status, view.input, view.source_url) == (JobStatus.FETCHING, None, "https://files.example/talk.wav")
     # Not to be run, and in no list of uploads.
     assert await life.jobs.claim(job_id, worker="w", lease_seconds=30) is None
-    assert [job.filename for job in await life.views.page(status=None, before=None, limit=5)] == [None]
+    assert [job.filename for job in await JobLists(life.database).page(Wanted(), before=None, limit=5)] == [None]
 
     claim = await fetching.claim(job_id)
     assert claim.wanted == [InputSource(MAIN_INPUT, url=URL)]
@@ -174,7 +174,7 @@ async def test_a_job_on_an_upload_that_is_not_there_is_not_made(fetching: Fetchi
     assert raised.value.upload_id == missing
     with pytest.raises(UploadMissing):
         await fetching.create(InputSource("outro", url=URL), upload_id=missing)
-    assert await life.views.page(status=None, before=None, limit=5) == []
+    assert await JobLists(life.database).page(Wanted(), before=None, limit=5) == []
 
 
 async def test_a_further_input_is_kept_as_long_as_its_job_needs_it(fetching: Fetching, life: Life) -> None:
