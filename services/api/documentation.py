@@ -13,7 +13,7 @@ from services.api import examples, glossary, problems
 from services.api.bodies import FILE_PART, FORM, JSON, SPEC_PART
 from services.api.problems import Problem
 from shared.schema.events import JobEvent
-from shared.schema.jobs import FormSpec
+from shared.schema.jobs import JobSubmission
 
 _REFERENCE = "#/components/schemas/{model}"
 # Models that the document names and no route's signature does.
@@ -60,7 +60,7 @@ def form_body(*, with_spec: bool) -> dict[str, Any]:
     properties: dict[str, Any] = {FILE_PART: _FILE}
     encoding: dict[str, Any] = {}
     if with_spec:
-        properties[SPEC_PART] = reference(FormSpec)
+        properties[SPEC_PART] = reference(JobSubmission)
         encoding = {"encoding": {SPEC_PART: {"contentType": JSON}}}
     schema = {
         "type": "object",

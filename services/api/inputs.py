@@ -12,7 +12,7 @@ from shared.blobs import BlobMissing, Blobs, input_key
 from shared.filenames import artifact_filename
 from shared.ingest import Ingest
 from shared.schema.inputs import MAIN_INPUT, AnyInput, ArtifactInput, UploadInput, UrlInput
-from shared.schema.jobs import FormSpec, JobRequest, JobView
+from shared.schema.jobs import JobRequest, JobSubmission, JobView
 from shared.store.job_views import JobViews
 from shared.store.records import InputSource
 from shared.store.uploads import Uploads
@@ -54,7 +54,7 @@ class Inputs:
             return Chosen(None, (its_own, *further))
         return Chosen(its_own.upload_id, further)
 
-    async def further(self, job: FormSpec, caller: Caller, *, within: Sequence[str] = ()) -> Sequence[InputSource]:
+    async def further(self, job: JobSubmission, caller: Caller, *, within: Sequence[str] = ()) -> Sequence[InputSource]:
         """The further ones; `within` is the path to them in the body. Errors as for choose."""
         return [
             await self._source(name, given, caller, [*within, "inputs", name]) for name, given in job.inputs.items()
@@ -105,14 +105,14 @@ class Inputs:
         return upload.id
 
 
-def upload_missing(job: FormSpec, upload_id: UUID | None, *, within: Sequence[str] = ()) -> ProblemError:
+def upload_missing(job: JobSubmission, upload_id: UUID | None, *, within: Sequence[str] = ()) -> ProblemError:
     """422: an upload that the request names is not there."""
     detail = f"There is no upload {upload_id}, or it is no longer stored; send the file to /api/uploads first."
     paths = ([*within, *path] for path, given in _uploads_of(job) if given == upload_id)
     return next((_wrong(path, detail) for path in paths), problems.input_gone())
 
 
-def _uploads_of(job: FormSpec) -> Iterator[tuple[list[str], UUID]]:
+def _uploads_of(job: JobSubmission) -> Iterator[tuple[list[str], UUID]]:
     if isinstance(job, JobRequest) and isinstance(job.input, UploadInput):
         yield ["input", "id"], job.input.id
     for name, given in job.inputs.items():

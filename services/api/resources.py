@@ -55,15 +55,15 @@ class Resources:
     redis: Redis
     jobs: Jobs
     views: JobViews
-    lists: JobLists
-    presets: Presets
-    retention: Retention
-    submissions: Submissions
     keys: ApiKeys
     gate: Gate
     idempotency: IdempotencyKeys
     turns: JobTurns
     revocations: Revocations
+    lists: JobLists
+    presets: Presets
+    retention: Retention
+    submissions: Submissions
     admission: Admission
     ingest: Ingest
     inputs: Inputs
@@ -82,12 +82,12 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     blobs = Blobs.from_settings(settings)
     redis = connect(settings)
     views = JobViews(database)
-    presets = Presets(database)
     keys = ApiKeys(database)
     limiter = RateLimiter(redis, on_fallback=metrics.rate_limit_fallbacks.inc)
     quotas = Quotas(KeyUsage(database))
     uploads, unfinished = Uploads(database), UnfinishedUploads(database)
     ingest = Ingest(blobs, uploads, max_bytes=settings.max_upload_bytes)
+    presets = Presets(database)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
@@ -105,15 +105,15 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 redis=redis,
                 jobs=Jobs(database),
                 views=views,
-                lists=JobLists(database),
-                presets=presets,
-                retention=Retention(database),
-                submissions=Submissions(presets, settings),
                 keys=keys,
                 gate=gate,
                 idempotency=IdempotencyKeys(database),
                 turns=JobTurns(Turns(database), dispatcher),
                 revocations=revocations,
+                lists=JobLists(database),
+                presets=presets,
+                retention=Retention(database),
+                submissions=Submissions(presets, settings),
                 admission=admission,
                 ingest=ingest,
                 unfinished=unfinished,

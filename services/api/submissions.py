@@ -10,8 +10,8 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 from services.api import problems
 from services.api.bodies import field_errors
 from services.api.problems import FieldError
-from shared.schema.jobs import FormSpec, JobSpec
-from shared.schema.operations import AnyOperation, with_names
+from shared.schema.jobs import JobSpec, JobSubmission
+from shared.schema.operations import AnyOperation, input_names, with_names
 from shared.schema.options import JobOptions
 from shared.schema.presets import PRESETS, Preset
 from shared.settings import Settings
@@ -39,7 +39,7 @@ class Submissions:
         self._longest_delay = timedelta(days=settings.max_delay_days)
         self._longest_keep = round(settings.keep_artifacts_days * _DAY_SECONDS)
 
-    async def resolved(self, asked: FormSpec, *, key_id: UUID | None, within: Sequence[str] = ()) -> Submission:
+    async def resolved(self, asked: JobSubmission, *, key_id: UUID | None, within: Sequence[str] = ()) -> Submission:
         """The job that is asked for; `within` is the path to the submission in the body.
 
         Raises:
@@ -55,8 +55,9 @@ class Submissions:
             else:
                 operations, wrong = overridden(preset, asked.overrides or {}, [*within, "overrides"])
                 errors += wrong
-                if missing := asked.missing_inputs(operations):
-                    errors.append(FieldError.at("body", [*within, "inputs"], missing))
+        if missing := sorted(input_names(operations or ()) - asked.inputs.keys()):
+            detail = f"The operations name inputs that are not in `inputs`: {', '.join(missing)}."
+            errors.append(FieldError.at("body", [*within, "inputs"], detail))
         if errors or operations is None:
             raise problems.invalid(errors)
         return Submission(
@@ -77,7 +78,7 @@ class Submissions:
         stored = await self._presets.get(key_id, name)
         return None if stored is None else stored.preset
 
-    def _out_of_bounds(self, asked: FormSpec, within: Sequence[str]) -> Sequence[FieldError]:
+    def _out_of_bounds(self, asked: JobSubmission, within: Sequence[str]) -> Sequence[FieldError]:
         errors = []
         if asked.not_before is not None and asked.not_before - datetime.now(UTC) > self._longest_delay:
             days = self._longest_delay / timedelta(days=1)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, fi
 
 from shared.schema.inputs import MAX_FURTHER_INPUTS, AnyInput, InputName
 from shared.schema.names import Name
-from shared.schema.operations import AnyOperation, input_names, with_names
+from shared.schema.operations import AnyOperation, with_names
 from shared.schema.options import JobOptions
 from shared.schema.results import AnyResult
 
@@ -106,6 +106,12 @@ class JobSubmission(JobOptions):
         default=Priority.DEFAULT, description="Which of the queues the job waits in; each has workers of its own."
     )
 
+    inputs: dict[InputName, AnyInput] = Field(
+        default_factory=dict,
+        max_length=MAX_FURTHER_INPUTS,
+        description="Further files, by the names that operations call them by.",
+    )
+
     @field_validator("overrides")
     @classmethod
     def _override_a_preset(
@@ -129,29 +135,8 @@ class JobSubmission(JobOptions):
         return None if value is None else with_names(value)
 
 
-class FormSpec(JobSubmission):
-    """The spec of a form, whose file is the job's own input; others may go with it."""
-
-    inputs: dict[InputName, AnyInput] = Field(
-        default_factory=dict,
-        max_length=MAX_FURTHER_INPUTS,
-        description="Further files, by the names that operations call them by.",
-    )
-
-    @model_validator(mode="after")
-    def _has_what_the_operations_need(self) -> Self:
-        if missing := self.missing_inputs(self.operations or ()):
-            raise ValueError(missing)
-        return self
-
-    def missing_inputs(self, operations: tuple[AnyOperation, ...]) -> str | None:
-        """What to tell of inputs that the operations call for, and that are not there."""
-        missing = sorted(input_names(operations) - self.inputs.keys())
-        return f"The operations name inputs that are not in `inputs`: {', '.join(missing)}." if missing else None
-
-
-class JobRequest(FormSpec):
-    """The JSON body of POST /api/jobs: a spec, and the inputs that it is for."""
+class JobRequest(JobSubmission):
+    """The JSON body of POST /api/jobs: what to do, and the input to do it to."""
 
     input: AnyInput = Field(description="What the operations work on.")
 

@@ -5,6 +5,7 @@ So of any number of equal requests one is done, and a crash in between leaves a 
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import TypeAlias
 from uuid import UUID, uuid4
 
 from sqlalchemy import ColumnElement, and_, delete, or_, select, update
@@ -18,6 +19,8 @@ KEEP_SECONDS = 86_400.0
 # Longer than any request works on what has come of it; after a crash its key is free again.
 RESERVED_SECONDS = 120.0
 _WITHOUT_KEY = "local"
+# What services call it that have no SQL of their own.
+Transaction: TypeAlias = AsyncConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +100,7 @@ class IdempotencyKeys:
         return Answer(row.status, row.body, row.location)
 
     @staticmethod
-    async def complete(connection: AsyncConnection, reservation: Reservation, answer: Answer) -> None:
+    async def complete(connection: Transaction, reservation: Reservation, answer: Answer) -> None:
         """Keep the answer, in the transaction that does what it tells of.
 
         Raises:

@@ -125,8 +125,8 @@ class JobStatements:
             select(column).where(its_upload).scalar_subquery().label(f"upload_{column.name}")
             for column in (uploads.c.filename, uploads.c.size_bytes, uploads.c.sha256, uploads.c.created_at)
         )
-        not_before = _given("not_before", UtcDateTime)
         is_fetching = _given("status", Text) == JobStatus.FETCHING
+        not_before = _given("not_before", UtcDateTime)
         new = {
             "status": _given("status", Text),
             "has_inputs": _given("has_inputs", Boolean),

@@ -61,8 +61,8 @@ class Jobs:
         queue: str,
         max_attempts: int,
         traceparent: str | None = None,
-        options: JobOptions = NO_OPTIONS,
         sources: Sequence[InputSource] = (),
+        options: JobOptions = NO_OPTIONS,
         key_id: UUID | None = None,
         owner: UUID | None = None,
         commit_with: Callable[[AsyncConnection, NewJob], Awaitable[None]] | None = None,
@@ -79,8 +79,8 @@ class Jobs:
             queue: where it waits, for its turn or for being fetched.
             max_attempts: how often it is tried.
             traceparent: of the request that makes it.
-            options: when it may begin, what it is labelled with, how long its results are kept.
             sources: further inputs, and its own one if that is to be fetched.
+            options: when it may begin, what it is labelled with, how long its results are kept.
             key_id: whose it will be; None: made without a key.
             owner: whose the uploads must be; None: anybody's.
             commit_with: what is to be written in the same transaction; whatever it raises, there is no job.

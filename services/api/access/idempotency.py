@@ -25,12 +25,11 @@ from uuid import UUID
 
 import structlog
 from fastapi import Depends, Header, Request, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.access.gate import Submitter
 from services.api.problems import ProblemError
 from shared.store.errors import DATABASE_ERRORS
-from shared.store.idempotency import Answer, Conflict, IdempotencyKeys, Reservation, ReservationLost
+from shared.store.idempotency import Answer, Conflict, IdempotencyKeys, Reservation, ReservationLost, Transaction
 
 log = structlog.get_logger()
 
@@ -53,15 +52,13 @@ class Once:
         self.answer = answer
         self._is_replay = answer is not None
 
-    def recording(
-        self, answer_of: Callable[[Made], Answer]
-    ) -> Callable[[AsyncConnection, Made], Awaitable[None]] | None:
+    def recording(self, answer_of: Callable[[Made], Answer]) -> Callable[[Transaction, Made], Awaitable[None]] | None:
         """What keeps the answer in the transaction that makes what it tells of; None where none is to be kept."""
         reservation = self._reservation
         if reservation is None:
             return None
 
-        async def record(connection: AsyncConnection, made: Made) -> None:
+        async def record(connection: Transaction, made: Made) -> None:
             answer = answer_of(made)
             await self._keys.complete(connection, reservation, answer)
             self.answer = answer

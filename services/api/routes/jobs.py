@@ -19,7 +19,7 @@ from services.api.submissions import Submission
 from shared.broker import IO_QUEUE, JobMessage, queue_of
 from shared.ingest import discard
 from shared.schema.inputs import MAIN_INPUT
-from shared.schema.jobs import FormSpec, JobRequest, JobStatus, JobView
+from shared.schema.jobs import JobRequest, JobStatus, JobSubmission, JobView
 from shared.store.errors import UploadMissing
 from shared.store.idempotency import Answer
 from shared.store.records import NewJob
@@ -144,7 +144,7 @@ async def _create_from_form(
     request: Request, caller: Caller, idempotency: Idempotency, resources: Resources
 ) -> Response:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
-        asked = validated(FormSpec, form.spec or b"", within=[SPEC_PART])
+        asked = validated(JobSubmission, form.spec or b"", within=[SPEC_PART])
         sent = asked.model_dump_json(), form.file.sha256, form.filename or ""
         async with idempotency.once("job with file", *sent) as once:
             if once.answer is None:
@@ -171,7 +171,7 @@ async def _create_from_json(
 
 
 @contextmanager
-def _missing_told(job: FormSpec, *, within: Sequence[str] = ()) -> Iterator[None]:
+def _missing_told(job: JobSubmission, *, within: Sequence[str] = ()) -> Iterator[None]:
     try:
         yield
     except UploadMissing as missing:
@@ -194,22 +194,22 @@ async def _create(caller: Caller, once: Once, resources: Resources, submission: 
         queue=queue,
         max_attempts=max_attempts,
         traceparent=traceparent,
-        options=submission.options,
         sources=chosen.sources,
+        options=submission.options,
         key_id=caller.key_id,
         owner=caller.owner,
         commit_with=once.recording(answer_of),
     )
     if once.answer is None:
         await once.record(answer_of(new))
-    # One that is for later begins when its time has come.
     if new.not_before is None:
         await resources.turns.begin(new, queue=queue, key_id=caller.key_id, traceparent=traceparent)
 
 
 def _first_view(new: NewJob, submission: Submission, max_attempts: int) -> JobView:
     """The job before anything has happened to it."""
-    spec, options, its_own = submission.spec, submission.options, new.sources.get(MAIN_INPUT)
+    its_own = new.sources.get(MAIN_INPUT)
+    spec, options = submission.spec, submission.options
     return JobView(
         id=new.job_id,
         status=new.event.status,

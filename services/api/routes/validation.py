@@ -10,12 +10,12 @@ from services.api.bodies import JSON, media_type, read_json
 from services.api.documentation import answers, reference
 from services.api.resources import InjectedResources
 from shared.broker import queue_of
-from shared.schema.jobs import FormSpec
+from shared.schema.jobs import JobSubmission
 from shared.schema.plans import JobPlan, planned_artifacts
 
 router = APIRouter(tags=["jobs"])
 
-_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {JSON: {"schema": reference(FormSpec)}}}}
+_BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {JSON: {"schema": reference(JobSubmission)}}}}
 
 
 @router.post("/api/jobs:validate", responses=answers(408, 413, 415, 422, 500, 503), openapi_extra=_BODY)
@@ -26,7 +26,7 @@ async def validate_job(request: Request, caller: Reader, resources: InjectedReso
     """
     if media_type(request) != JSON:
         raise problems.unsupported_media_type(JSON)
-    asked = await read_json(request, FormSpec, resources.settings)
+    asked = await read_json(request, JobSubmission, resources.settings)
     submission = await resources.submissions.resolved(asked, key_id=caller.key_id)
     spec, options = submission.spec, submission.options
     return JobPlan(

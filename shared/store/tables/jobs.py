@@ -102,8 +102,6 @@ jobs = Table(
 # Written into the statement, not bound to it: neither database uses a partial index for a status that it learns later.
 is_failed = jobs.c.status == literal("failed", literal_execute=True)
 has_finished = jobs.c.finished_at.is_not(None)
-# Its results are to go at a time of its own.
-will_expire = jobs.c.expires_at.is_not(None) & jobs.c.artifacts_removed_at.is_(None)
 has_key = jobs.c.key_id.is_not(None)
 # A worker has it: it runs, or its inputs are being fetched.
 is_leased = jobs.c.lease_token.is_not(None)
@@ -114,6 +112,8 @@ is_waiting = _is_free & jobs.c.not_before.is_(None) & literal_column("NOT held")
 is_held: ColumnElement[Any] = _is_free & jobs.c.not_before.is_(None) & literal_column("held")
 is_delayed = _is_free & jobs.c.not_before.is_not(None)
 is_poisoned: ColumnElement[Any] = literal_column("poisoned")
+# Its results are to go at a time of its own.
+will_expire = jobs.c.expires_at.is_not(None) & jobs.c.artifacts_removed_at.is_(None)
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
 is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)

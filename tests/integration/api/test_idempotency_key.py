@@ -119,7 +119,7 @@ async def _fingerprint(store: Store, key_id: str) -> str:
     """Of the only request of a key."""
     query = select(idempotency_keys.c.fingerprint).where(idempotency_keys.c.scope == key_id)
     async with store.database.read() as connection:
-        return (await connection.execute(query)).scalar_one()
+        return str((await connection.execute(query)).scalar_one())
 
 
 async def test_a_refused_request_can_be_sent_again_corrected(keyed: Keyed) -> None:
@@ -159,7 +159,7 @@ async def test_what_one_key_makes_up_is_no_concern_of_another(keyed: Keyed) -> N
     ],
 )
 async def test_a_malformed_key_is_refused(keyed: Keyed, values: list[str]) -> None:
-    headers = [("idempotency-key", value.encode("latin-1")) for value in values]
+    headers = httpx.Headers([(b"idempotency-key", value.encode("latin-1")) for value in values])
     async with keyed.client() as client:
         answer = await client.post("/api/uploads", files={"file": ("a", b"x")}, headers=headers)
         problem(answer, 400, "malformed-idempotency-key")

@@ -41,7 +41,7 @@ async def test_without_a_valid_key_every_address_of_the_api_is_closed_in_the_sam
     bodies = set()
     async with httpx.AsyncClient(base_url=keyed.system.client.base_url, trust_env=False) as client:
         for what, values in sent.items():
-            headers = [("authorization", value.encode("latin-1")) for value in values]
+            headers = httpx.Headers([(b"authorization", value.encode("latin-1")) for value in values])
             answer = await client.get("/api/jobs", headers=headers)
             assert answer.status_code == 401, what
             assert answer.headers["www-authenticate"] == 'Bearer realm="wavemill"'

@@ -9,6 +9,7 @@ from shared.schema.jobs import AttemptOutcome, JobStatus
 from shared.store.database import Database
 from shared.store.errors import UploadMissing
 from shared.store.fetches import Fetches
+from shared.store.job_lists import JobLists, Wanted
 from shared.store.records import Extra, FetchClaim, InputSource, LeaseLost, Usage
 from shared.store.retention import Retention
 from shared.store.uploads import Uploads

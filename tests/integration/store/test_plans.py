@@ -54,9 +54,9 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads"})
 # An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
-# Ids are in the order of creation, as UUIDv7 has them.
 # One in a hundred jobs is of a key, which may have two of them run at a time.
 KEY = UUID("01901000-0000-7000-8000-000000000001")
+# Ids are in the order of creation, as UUIDv7 has them.
 POPULATION = (
     f"""
     INSERT INTO api_keys (id, name, prefix, secret_sha256, scopes, created_at, max_running_jobs)
@@ -224,10 +224,12 @@ class Place:
             Wanted(created_after=some_time),
             Wanted(created_after=some_time, created_before=datetime.now(UTC), preset="podcast"),
         ):
-            for owner in (None, self.key_id, uuid4()):
-                of_owner = replace(wanted, owner=owner)
-                await self.job_lists.page(of_owner, before=newest[-1].id, limit=51)
-                await self.job_lists.page(of_owner, before=None, limit=51)
+            await self.job_lists.page(wanted, before=newest[-1].id, limit=51)
+            await self.job_lists.page(wanted, before=None, limit=51)
+            for owner in (self.key_id, uuid4()):
+                theirs = replace(wanted, owner=owner)
+                await self.job_lists.page(theirs, before=None, limit=51)
+                await self.job_lists.page(theirs, before=newest[-1].id, limit=51)
 
     async def put(self) -> None:
         assert await self.presets.create(None, PRESET, at_most=1)
