@@ -54,6 +54,12 @@ class FieldError(BaseModel):
         pointer = "#" + "".join(f"/{step}" for step in steps)
         return cls.model_validate({"source": source, "pointer": _short(pointer), "detail": _short(detail)})
 
+    def within(self, path: Sequence[str | int]) -> Self:
+        """The same error of a document that is a part of another; the path leads to it."""
+        return self.model_copy(
+            update={"pointer": self.at(self.source, path, "").pointer + self.pointer.removeprefix("#")}
+        )
+
 
 class Problem(BaseModel):
     """An error, as RFC 9457 has it."""
@@ -111,6 +117,11 @@ class ProblemError(Exception):
 def job_not_found(job_id: UUID) -> ProblemError:
     """404: there is no job of this id."""
     return ProblemError(404, "job-not-found", "No such job", f"There is no job {job_id}.")
+
+
+def batch_not_found(batch_id: UUID) -> ProblemError:
+    """404: there is no batch of this id."""
+    return ProblemError(404, "batch-not-found", "No such batch", f"There is no batch {batch_id}.")
 
 
 def too_large(what: str, limit: int) -> ProblemError:

@@ -15,6 +15,9 @@ class JobEvent(BaseModel):
 
     type: Literal["status", "progress"]
     job_id: UUID
+    batch_id: UUID | None = Field(default=None, description="The batch that the job was submitted in, if any.")
+    # Whose it is: what the event is passed on by, and nothing that a client is told.
+    key_id: UUID | None = Field(default=None, json_schema_extra={"writeOnly": True})
     version: int = Field(description="Counts the job's changes of status and attempt.")
     status: JobStatus
     progress: float

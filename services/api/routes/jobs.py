@@ -15,7 +15,7 @@ from services.api.documentation import answers, form_body, reference
 from services.api.inputs import Chosen, upload_missing
 from services.api.problems import ProblemError
 from services.api.resources import InjectedResources, Resources
-from services.api.submissions import Submission
+from services.api.submissions import Submission, shown_once
 from shared.broker import IO_QUEUE, JobMessage, queue_of
 from shared.ingest import discard
 from shared.schema.inputs import MAIN_INPUT
@@ -198,6 +198,7 @@ async def _create(caller: Caller, once: Once, resources: Resources, submission: 
         options=submission.options,
         key_id=caller.key_id,
         owner=caller.owner,
+        webhook=submission.webhook,
         commit_with=once.recording(answer_of),
     )
     if once.answer is None:
@@ -236,4 +237,6 @@ def _first_view(new: NewJob, submission: Submission, max_attempts: int) -> JobVi
         not_before=new.not_before,
         expires_in=options.expires_in,
         expires_at=None,
+        batch_id=None,
+        webhook=shown_once(new.webhook_id, submission.webhook),
     )

@@ -24,15 +24,20 @@ import shared.store
 from shared.key_secrets import digest_of, new_secret
 from shared.schema.jobs import JobStatus
 from shared.schema.keys import Scope
+from shared.schema.options import NO_OPTIONS
 from shared.schema.presets import Preset
 from shared.store.api_keys import ApiKeys
+from shared.store.archives import Archives
 from shared.store.audit import AuditOutcome, AuditTrail
 from shared.store.backlog import Backlog, OverdueJob
+from shared.store.batch_views import BatchViews
+from shared.store.batches import Batches
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.finished import Finished
 from shared.store.footprint import Footprint
 from shared.store.idempotency import Answer, IdempotencyKeys, Reservation
+from shared.store.job_changes import JobChanges
 from shared.store.job_lists import JobLists, Wanted
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
@@ -42,7 +47,7 @@ from shared.store.one_statement import Lender, OneStatement
 from shared.store.operations_views import OperationsViews
 from shared.store.presets import Presets
 from shared.store.queue_pauses import QueuePauses
-from shared.store.records import Claim, Lease
+from shared.store.records import Claim, JobOrder, Lease
 from shared.store.retention import Position, Retention, StoredUpload
 from shared.store.tallies import Tallies
 from shared.store.turns import Turns
@@ -52,7 +57,7 @@ from tests.integration.store.conftest import ARTIFACT, RESULTS, SPEC, USAGE
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
-BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads"})
+BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads", "batches"})
 # An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
 # One in a hundred jobs is of a key, which may have two of them run at a time.
 KEY = UUID("01901000-0000-7000-8000-000000000001")
@@ -100,6 +105,16 @@ POPULATION = (
     JOIN numbered ON n = 1 + k % 90000
     """,
     """
+    INSERT INTO batches (id, jobs, cancel_requested, created_at, ended_at)
+    SELECT gen_random_uuid(), 10, false, created_at, finished_at FROM jobs ORDER BY id LIMIT 5000
+    """,
+    """
+    UPDATE jobs SET batch_id = batches.id
+    FROM (SELECT id, row_number() OVER () AS n FROM batches) AS batches
+    JOIN (SELECT id, row_number() OVER () AS n FROM jobs) AS numbered_jobs ON batches.n = numbered_jobs.n / 10
+    WHERE jobs.id = numbered_jobs.id
+    """,
+    """
     INSERT INTO attempts (job_id, number, worker, started_at, ended_at, outcome)
     SELECT id, 1, 'host/1/1', created_at, finished_at, CASE WHEN finished_at IS NOT NULL THEN 'succeeded' END FROM jobs
     """,
@@ -132,6 +147,10 @@ class Place:
         self.pauses = QueuePauses(database)
         self.audit = AuditTrail(database)
         self.retention = Retention(database)
+        self.batches = Batches(database)
+        self.batch_views = BatchViews(database)
+        self.changes = JobChanges(database)
+        self.archives = Archives(database)
         self.tallies = Tallies(database)
         self.footprint = Footprint(database)
         self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
@@ -167,6 +186,34 @@ class Place:
                 SPEC, upload_id=self.upload_id, queue="default", max_attempts=4, key_id=self.key_id, owner=None
             )
         assert len(await self.turns.release(self.key_id, limit=BATCH)) == 2
+
+    async def batch(self) -> UUID:
+        """Of a hundred jobs; the others' have ten."""
+        order = JobOrder(SPEC, NO_OPTIONS, self.upload_id, "default")
+        return (await self.batches.create([order] * 100, name=None, max_attempts=4)).batch_id
+
+    async def batch_jobs(self) -> None:
+        batch_id = await self.batch()
+        for status in (None, JobStatus.QUEUED):
+            page = await self.batch_views.jobs(batch_id, status=status, after=None, limit=51)
+            assert len(page) == 51
+            await self.batch_views.jobs(batch_id, status=status, after=page[-1].id, limit=51)
+
+    async def batch_pages(self) -> None:
+        newest = await self.batch_views.page(before=None, limit=51)
+        await self.batch_views.page(before=newest[-1].id, limit=51)
+
+    async def changed(self) -> None:
+        moment = await self.changes.now() - timedelta(minutes=2)
+        assert [event async for event in self.changes.since(moment)]
+
+    async def changed_in_batch(self) -> None:
+        batch_id = await self.batch()
+        moment = await self.changes.now() - timedelta(minutes=2)
+        assert len([event async for event in self.changes.of_batch(batch_id, moment)]) == 100
+
+    async def archive(self, of: Callable[[UUID], AsyncIterator[object]], which: Awaitable[UUID]) -> None:
+        assert [file async for file in of(await which)] == []
 
     async def claimed(self) -> Claim:
         claim = await self.jobs.claim(await self.new(), worker="host/1/1", lease_seconds=30)
@@ -254,6 +301,8 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "ApiKeys.all": lambda place: place.keys.all(),
     "ApiKeys.rotate": lambda place: place.keys.rotate(uuid4(), new_secret(), overlap_seconds=60),
     "ApiKeys.revoke": lambda place: place.keys.revoke(uuid4()),
+    "Archives.of_batch": lambda place: place.archive(place.archives.of_batch, place.batch()),
+    "Archives.of_job": lambda place: place.archive(place.archives.of_job, place.new()),
     "AuditTrail.begin": lambda place: place.audit.begin(who="Ada", action="pause", target="low"),
     "AuditTrail.end": lambda place: place.audit.end(uuid4(), AuditOutcome.DONE, "Done."),
     "AuditTrail.get": lambda place: place.audit.get(uuid4()),
@@ -266,6 +315,12 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Backlog.expired_leases": lambda place: place.backlog.expired_leases(BATCH),
     "Backlog.expired_lease_count": lambda place: place.backlog.expired_lease_count(),
     "Backlog.poisoned": lambda place: place.backlog.poisoned(),
+    "BatchViews.get": lambda place: _with(place.batch_views.get, place.batch()),
+    "BatchViews.progress": lambda place: _with(lambda batch_id: place.batch_views.progress([batch_id]), place.batch()),
+    "BatchViews.jobs": lambda place: place.batch_jobs(),
+    "BatchViews.page": lambda place: place.batch_pages(),
+    "Batches.create": lambda place: place.batch(),
+    "Batches.cancel": lambda place: _with(place.batches.cancel, place.batch()),
     "Finished.totals": lambda place: place.finished.totals(),
     "Finished.fold": lambda place: place.finished.fold(10),
     "Footprint.size_bytes": lambda place: place.footprint.size_bytes(),
@@ -278,9 +333,12 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     ),
     "IdempotencyKeys.release": lambda place: _with(place.idempotency.release, place.reservation()),
     "IdempotencyKeys.forget": lambda place: place.idempotency.forget(BATCH),
-    "JobLists.page": lambda place: place.pages(),
     "KeyUsage.queued_jobs": lambda place: place.usage.queued_jobs(place.key_id, at_most=1000),
     "KeyUsage.stored_bytes": lambda place: place.usage.stored_bytes(place.key_id),
+    "JobChanges.now": lambda place: place.changes.now(),
+    "JobChanges.since": lambda place: place.changed(),
+    "JobChanges.of_batch": lambda place: place.changed_in_batch(),
+    "JobLists.page": lambda place: place.pages(),
     "JobViews.get": lambda place: _with(place.views.get, place.new()),
     "JobViews.event": lambda place: _with(place.views.event, place.new()),
     "JobViews.events": lambda place: place.views.events([uuid4() for _ in range(BATCH)]),
@@ -359,6 +417,7 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Turns.release": lambda place: place.held(),
     "Turns.waiting_keys": lambda place: place.turns.waiting_keys(),
     "Uploads.add": lambda place: place.upload(),
+    "Uploads.kept": lambda place: place.uploads.kept([uuid4() for _ in range(BATCH)]),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
     "Workers.beat": lambda place: place.workers.beat(
         name="w", queues=["default"], concurrency=2, busy=1, processes=["h/1/1"]
@@ -472,7 +531,12 @@ async def test_what_a_deletion_checks_is_indexed(database: Database) -> None:
     unindexed = """
         SELECT conrelid::regclass || '.' || conname FROM pg_constraint AS key
         WHERE contype = 'f' AND confrelid <> 'api_keys'::regclass AND NOT EXISTS (
-            SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND indpred IS NULL
+            SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND (
+                -- The look for a value, which is not NULL, finds an index of those that are not.
+                indpred IS NULL OR pg_get_expr(indpred, indrelid) = format('(%I IS NOT NULL)', (
+                    SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = conkey[1]
+                ))
+            )
         )
     """
     async with database.read() as connection:
