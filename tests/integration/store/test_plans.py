@@ -281,6 +281,7 @@ class Place:
     async def put(self) -> None:
         assert await self.presets.create(None, PRESET, at_most=1)
         assert await self.presets.replace(None, PRESET, version=1)
+        assert await self.presets.create(self.key_id, PRESET, at_most=1)
 
     async def forgotten(self) -> None:
         assert (await self.retention.forget_job(await self.canceled())).jobs == 1
