@@ -131,6 +131,15 @@ class Blobs:
         with _errors_of(source):
             await obstore.rename_async(self._store, source, target)
 
+    async def copy(self, source: str, target: str) -> None:
+        """Have a blob under another key as well; one that has that key already is replaced.
+
+        Raises:
+            BlobMissing: there is no source.
+        """
+        with _errors_of(source):
+            await obstore.copy_async(self._store, source, target)
+
     async def size(self, key: str) -> int:
         """Length in bytes.
 

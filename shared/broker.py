@@ -14,18 +14,24 @@ from celery import Celery
 from kombu import Producer, Queue, uuid
 from kombu.exceptions import KombuError
 
-from shared.schema.jobs import Priority
+from shared.schema.jobs import JobSpec, Priority
 from shared.settings import Settings
 
 log = structlog.get_logger()
 
 RUN_JOB = "wavemill.run_job"
+FETCH_INPUT = "wavemill.fetch_input"
 DELIVER_WEBHOOK = "wavemill.deliver_webhook"
 JOB_ID_HEADER = "job_id"
 IO_QUEUE = "io"
 SPEECH_QUEUE = "speech"
 MEDIA_QUEUES = tuple(str(priority) for priority in Priority)
 QUEUES = (*MEDIA_QUEUES, IO_QUEUE, SPEECH_QUEUE)
+
+
+def queue_of(spec: JobSpec) -> str:
+    """Where a job waits for its turn once its inputs are there."""
+    return str(spec.priority)
 
 
 class BrokerUnavailable(Exception):

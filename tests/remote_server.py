@@ -26,7 +26,7 @@ Handler = Callable[[Asked, asyncio.StreamWriter], Awaitable[None]]
 
 
 def answer(status: int, body: bytes = b"", **headers: str) -> Handler:
-    """An answer that is what it says; an underscore in a header's name is a hyphen."""
+    """An answer that is what it says; an underscore in a header's name is a hyphen, and an empty one is left out."""
 
     async def write(_asked: Asked, writer: asyncio.StreamWriter) -> None:
         writer.write(head(status, **({"content_length": str(len(body))} | headers)) + body)
@@ -36,7 +36,8 @@ def answer(status: int, body: bytes = b"", **headers: str) -> Handler:
 
 def head(status: int, **headers: str) -> bytes:
     """The beginning of an answer."""
-    lines = [f"HTTP/1.1 {status} X", *(f"{name.replace('_', '-')}: {value}" for name, value in headers.items())]
+    given = {name.replace("_", "-"): value for name, value in headers.items() if value}
+    lines = [f"HTTP/1.1 {status} X", *(f"{name}: {value}" for name, value in given.items())]
     return "\r\n".join([*lines, "Connection: close", "", ""]).encode("latin-1")
 
 

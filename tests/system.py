@@ -152,6 +152,10 @@ class System(AbstractContextManager["System"]):
         """Process ids of a worker's children."""
         return [child.pid for child in psutil.Process(worker.pid).children()]
 
+    def process(self, name: str) -> ChildProcess:
+        """The process of a name."""
+        return next(process for process in self._processes if process.name == name)
+
     def kill(self, process: ChildProcess) -> None:
         """SIGKILL to a process and all of its group; its id may be another's afterwards, and is not used again."""
         process.kill()

@@ -8,6 +8,8 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from services.api import browser, documentation, problems, resources
+from services.api.access.gate import GUARDS
+from services.api.access.headers import RateLimitHeaders
 from services.api.metrics import ApiMetrics, MetricsMiddleware
 from services.api.routes import (
     archives,
@@ -17,8 +19,10 @@ from services.api.routes import (
     health,
     job_list,
     jobs,
+    keys,
     operations,
     presets,
+    tus,
     uploads,
     validation,
     webhooks,
@@ -67,6 +71,7 @@ def create_app(configured: Settings) -> FastAPI:
         generate_unique_id_function=documentation.operation_id,
     )
     browser.install(app, configured)
+    app.add_middleware(RateLimitHeaders)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app, metrics)
     documentation.install(app)
@@ -78,12 +83,15 @@ def create_app(configured: Settings) -> FastAPI:
         events,
         artifacts,
         archives,
+        tus,
         uploads,
-        webhooks,
         presets,
-        operations,
-        health,
+        webhooks,
+        keys,
     ):
+        app.include_router(module.router, dependencies=GUARDS, responses=documentation.answers(401, 403, 429))
+    # What these tell is nobody's: whether the service is well, and what it can do.
+    for module in (operations, health):
         app.include_router(module.router)
     app.add_api_route("/", _to_documentation, include_in_schema=False)
     return app

@@ -10,8 +10,9 @@ from uuid import UUID
 
 from fastapi.responses import StreamingResponse
 
-from services.api.filenames import attachment, cleaned
+from services.api.filenames import attachment
 from shared.blobs import BlobMissing, Blobs
+from shared.filenames import cleaned
 from shared.store.archives import ArchivedFile
 
 _UNNAMED = "audio"
@@ -23,7 +24,7 @@ _GONE = "_gone.txt"
 def archive_response(filename: str, pieces: AsyncIterator[bytes]) -> StreamingResponse:
     """An archive as it is made, to be saved under a name."""
     headers = {
-        "Content-Disposition": attachment(filename),
+        "Content-Disposition": attachment(cleaned(filename) or _UNNAMED),
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, no-store",
     }

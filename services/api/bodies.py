@@ -14,10 +14,11 @@ from pydantic_core import ErrorDetails
 from python_multipart.multipart import parse_options_header
 
 from services.api import problems
-from services.api.filenames import cleaned
-from services.api.ingest import Incoming, Ingest
 from services.api.multipart import MalformedMultipart, Part, parts
 from services.api.problems import FieldError
+from shared.filenames import cleaned
+from shared.ingest import Incoming, Ingest, TooManyBytes
+from shared.schema.inputs import DEFAULT_TYPE
 from shared.settings import Settings
 
 JSON = "application/json"
@@ -109,6 +110,8 @@ async def received_form(
                 else:
                     file = await ingest.receive(part.data)
                     filename = cleaned(part.filename)
+        except TooManyBytes as error:
+            raise problems.too_large("file", error.limit) from None
         except MalformedMultipart as error:
             raise problems.malformed_body(str(error)) from None
         if file is None:
@@ -156,7 +159,8 @@ async def arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]
     """The body as it comes. A client that sends nothing more, or a byte now and then, would hold its place.
 
     Raises:
-        ProblemError: 408.
+        ProblemError: 408, it is too slow.
+        ClientDisconnect: it is gone.
     """
     body = request.stream()
     idle_seconds, slowest = settings.upload_idle_seconds, settings.min_upload_bytes_per_second
@@ -205,7 +209,7 @@ def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
     entered = False
     for step in location:
         if isinstance(document, dict):
-            if entered and step in (document.get("op"), document.get("type")):
+            if entered and step in (document.get("op"), document.get("type", DEFAULT_TYPE)):
                 entered = False
                 continue
             document = document.get(step)

@@ -7,6 +7,7 @@ import anyio
 from fastapi import Header
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
+from services.api.access import Caller
 from services.api.resources import Resources
 
 # Followers end by themselves at a shutdown; uvicorn waits for them.
@@ -25,13 +26,16 @@ class _Heartbeat(ServerSentEvent):
 
 
 def event_source(
-    resources: Resources, follow: Callable[[anyio.Event], AsyncIterator[ServerSentEvent]]
+    resources: Resources, caller: Caller, follow: Callable[[anyio.Event], AsyncIterator[ServerSentEvent]]
 ) -> EventSourceResponse:
-    """An open stream of what is followed until the event is set, at the service's end."""
+    """An open stream of what is followed until the event is set: at the service's end, or when the key ends."""
     shutdown = anyio.Event()
 
     async def counted() -> AsyncIterator[ServerSentEvent]:
-        with resources.metrics.event_streams.track_inprogress():
+        with (
+            resources.metrics.event_streams.track_inprogress(),
+            resources.revocations.ending(caller.key_id, shutdown),
+        ):
             async for event in follow(shutdown):
                 yield event
 

@@ -11,7 +11,7 @@ from services.api import problems
 from services.api.bodies import field_errors
 from services.api.problems import FieldError
 from shared.schema.jobs import JobSpec, JobSubmission
-from shared.schema.operations import AnyOperation, with_names
+from shared.schema.operations import AnyOperation, input_names, with_names
 from shared.schema.options import JobOptions
 from shared.schema.presets import PRESETS, Preset
 from shared.schema.webhooks import OwnWebhook, WebhookTarget, new_secret
@@ -58,6 +58,9 @@ class Submissions:
             else:
                 operations, wrong = overridden(preset, asked.overrides or {}, [*within, "overrides"])
                 errors += wrong
+        if missing := sorted(input_names(operations or ()) - asked.inputs.keys()):
+            detail = f"The operations name inputs that are not in `inputs`: {', '.join(missing)}."
+            errors.append(FieldError.at("body", [*within, "inputs"], detail))
         if errors or operations is None:
             raise problems.invalid(errors)
         return Submission(

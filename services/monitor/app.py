@@ -15,8 +15,11 @@ from services.monitor.duties.due_jobs import DueJobs
 from services.monitor.duties.expired_artifacts import ExpiredArtifacts
 from services.monitor.duties.expired_inputs import ExpiredInputs
 from services.monitor.duties.expired_leases import ExpiredLeases
+from services.monitor.duties.expired_resumables import ExpiredResumables
 from services.monitor.duties.finished_totals import FinishedTotals
+from services.monitor.duties.forgotten_idempotency_keys import ForgottenIdempotencyKeys
 from services.monitor.duties.forgotten_jobs import ForgottenJobs
+from services.monitor.duties.held_jobs import HeldJobs
 from services.monitor.duties.old_deliveries import OldDeliveries
 from services.monitor.duties.silent_workers import SilentWorkers
 from services.monitor.duties.stray_blobs import StrayBlobs
@@ -34,11 +37,14 @@ from shared.settings import Settings
 from shared.store.backlog import Backlog
 from shared.store.deliveries import Deliveries
 from shared.store.finished import Finished
+from shared.store.idempotency import IdempotencyKeys
 from shared.store.jobs import Jobs
 from shared.store.leadership import Leadership
 from shared.store.notices import Notices
 from shared.store.retention import Retention
 from shared.store.tallies import Tallies
+from shared.store.turns import Turns
+from shared.store.unfinished import UnfinishedUploads
 from shared.store.workers import Workers
 from shared.telemetry.metrics import process_registry
 
@@ -105,6 +111,7 @@ def _duties(settings: Settings, opened: Connections, backlog: Backlog, messages:
     return (
         ExpiredLeases(backlog, jobs, opened.publisher, EventPublisher(opened.redis), batch=batch),
         DueJobs(jobs, opened.publisher, batch=batch),
+        HeldJobs(Turns(opened.database), opened.publisher, batch=batch),
         UndispatchedJobs(
             backlog,
             jobs,
@@ -130,6 +137,8 @@ def _retention_duties(settings: Settings, opened: Connections) -> Sequence[Duty]
         OldDeliveries(
             Deliveries(opened.database), keep_seconds=keep_seconds(settings.keep_deliveries_days), batch=batch
         ),
+        ForgottenIdempotencyKeys(IdempotencyKeys(opened.database), batch=batch),
+        ExpiredResumables(UnfinishedUploads(opened.database), blobs, batch=batch),
     )
 
 

@@ -10,7 +10,7 @@ from services.monitor.duties.stray_blobs import Stock
 from services.monitor.store_families import blob_families, database_families, redis_families, watched
 from services.monitor.watch import BlobView, DatabaseView, RedisView, Watch
 from services.monitor.webhook_families import webhook_families
-from shared.broker import QUEUES
+from shared.broker import IO_QUEUE, QUEUES
 from shared.schema.jobs import TERMINAL_STATUSES, JobStatus
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, RECONCILER_ACTIONS
 from shared.store.workers import Census, Crew
@@ -61,7 +61,7 @@ class Exposition(Collector):
 def _jobs(view: DatabaseView) -> Iterator[Metric]:
     counts: Counter[tuple[JobStatus, str]] = Counter()
     for queue, backlog in view.queues.items():
-        counts[JobStatus.QUEUED, queue] += backlog.waiting
+        counts[JobStatus.FETCHING if queue == IO_QUEUE else JobStatus.QUEUED, queue] += backlog.waiting
     for group in view.not_waiting:
         counts[group.status, group.queue] += group.jobs
     endings: Counter[tuple[JobStatus, str]] = Counter()

@@ -1,7 +1,7 @@
 """One attempt at a job: claim, fetch, run the engine, store the artifacts, finish."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 from uuid import UUID
@@ -12,6 +12,7 @@ from opentelemetry.trace import SpanKind
 from services.worker import identity
 from services.worker.audio.engine import Report
 from services.worker.audio.errors import Cancelled
+from services.worker.audio.inputs import Extra
 from services.worker.audio.limits import Limits
 from services.worker.ending import Ending, patiently
 from services.worker.heartbeat import Heartbeat, Progress
@@ -48,6 +49,7 @@ class Engine(Protocol):
         on_progress: Callable[[float], None],
         is_cancelled: Callable[[], bool],
         source_name: str | None,
+        extras: Mapping[str, Extra],
     ) -> Report:
         """Do the operations on the source, and write the artifacts into the output folder."""
 
@@ -150,6 +152,7 @@ class AttemptRunner:
     ) -> Report:
         with span("fetch blob"), self._metrics.timed(Step.FETCH):
             source = await self._materials.fetch(claim, scratch)
+            extras = await self._materials.fetch_extras(claim, scratch) if claim.extras else {}
         meter.input_bytes = source.stat().st_size
         with span("process"), self._metrics.timed(Step.PROCESS):
             report = await asyncio.to_thread(
@@ -161,6 +164,7 @@ class AttemptRunner:
                 on_progress=progress.set,
                 is_cancelled=interruption.is_set,
                 source_name=claim.input_filename,
+                extras=extras,
             )
             for timing in report.timings:
                 past_span(

@@ -15,6 +15,8 @@ from services.worker import address_space
 from services.worker.attempt import AttemptRunner, Engine
 from services.worker.deliver import DeliveryRunner
 from services.worker.ending import Ending
+from services.worker.fetch import FetchRunner
+from services.worker.heartbeat import Heartbeat
 from services.worker.materials import Materials
 from services.worker.metrics.sharing import ChildMetrics
 from services.worker.outbound import Outbound
@@ -22,10 +24,13 @@ from services.worker.scratch import Scratch
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventPublisher, connect
+from shared.ingest import Ingest
 from shared.settings import Settings, settings
 from shared.store.database import Database
 from shared.store.deliveries import Deliveries
+from shared.store.fetches import Fetches
 from shared.store.jobs import Jobs
+from shared.store.uploads import Uploads
 from shared.telemetry.tracing import configure_tracing
 
 # Python's own is 700; what a job leaves in cycles is small beside its samples, which are freed without the collector.
@@ -45,23 +50,45 @@ class Child:
         self._publisher = Publisher(make_app(settings))
         self._metrics = ChildMetrics(settings)
         self._settings = settings
+        self._jobs = Jobs(self._database)
+        self._blobs = Blobs.from_settings(settings)
+        self._events = EventPublisher(self._redis)
         metrics = self._metrics.attempts
-        jobs = Jobs(self._database)
+        self._ending = Ending(jobs=self._jobs, publisher=self._publisher, settings=settings, metrics=metrics)
         self._attempts = AttemptRunner(
             engine,
             settings=settings,
-            jobs=jobs,
-            materials=Materials(Blobs.from_settings(settings)),
+            jobs=self._jobs,
+            materials=Materials(self._blobs),
             scratch=self._scratch,
-            events=EventPublisher(self._redis),
-            ending=Ending(jobs=jobs, publisher=self._publisher, settings=settings, metrics=metrics),
+            events=self._events,
+            ending=self._ending,
             metrics=metrics,
+        )
+
+    @cached_property
+    def _fetches(self) -> FetchRunner:
+        """Made by the first message that asks for it: media workers get none, and need no client."""
+        settings, metrics = self._settings, self._metrics.attempts
+        return FetchRunner(
+            settings=settings,
+            fetches=Fetches(self._database),
+            ingest=Ingest(self._blobs, Uploads(self._database), max_bytes=settings.max_input_bytes),
+            heartbeat=Heartbeat(jobs=self._jobs, events=self._events, settings=settings, metrics=metrics),
+            events=self._events,
+            publisher=self._publisher,
+            ending=self._ending,
+            metrics=self._metrics.fetches,
         )
 
     def run(self, job_id: str, *, traceparent: str | None) -> str:
         """Run one attempt at a job, and say what became of it."""
         # Not Runner.run, which sets the handler of Ctrl-C anew each time: in a worker that is its parent's.
         return self._runner.get_loop().run_until_complete(self._attempts.run(UUID(job_id), traceparent=traceparent))
+
+    def fetch(self, job_id: str, *, traceparent: str | None) -> str:
+        """Run one attempt at fetching a job's inputs, and say what became of it."""
+        return self._runner.get_loop().run_until_complete(self._fetches.run(UUID(job_id), traceparent=traceparent))
 
     def deliver(self, delivery_id: str, *, traceparent: str | None) -> str:
         """Run one attempt at telling a webhook, and say what became of it."""

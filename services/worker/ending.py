@@ -11,11 +11,10 @@ from services.worker.interruption import Interruption, Reason
 from services.worker.metrics.attempts import AttemptMetrics
 from shared.broker import JobMessage, Publisher
 from shared.schema.events import JobEvent
-from shared.schema.jobs import JobStatus
 from shared.settings import Settings
 from shared.store.errors import DATABASE_ERRORS, is_unavailable
 from shared.store.jobs import Jobs
-from shared.store.records import Claim, LeaseLost, NewArtifact, Usage
+from shared.store.records import Claim, FetchClaim, LeaseLost, NewArtifact, Usage
 
 log = structlog.get_logger()
 
@@ -62,7 +61,7 @@ class Ending:
         """The job succeeded."""
         return await patiently(lambda: self._jobs.succeed(claim.lease, results=results, made=made, usage=usage))
 
-    async def interrupted(self, claim: Claim, interruption: Interruption, usage: Usage) -> JobEvent:
+    async def interrupted(self, claim: Claim | FetchClaim, interruption: Interruption, usage: Usage) -> JobEvent:
         """The attempt was stopped from outside."""
         match interruption.reason:
             case Reason.CANCELED:
@@ -74,7 +73,7 @@ class Ending:
             case Reason.LEASE_LOST | None:
                 raise LeaseLost
 
-    async def failure(self, claim: Claim, error: Exception, usage: Usage) -> JobEvent:
+    async def failure(self, claim: Claim | FetchClaim, error: Exception, usage: Usage) -> JobEvent:
         """The attempt failed: another one follows where that can help."""
         failure = classify(error)
         log.warning("attempt failed", code=failure.code, exc_info=failure.needs_traceback and error)
@@ -92,15 +91,15 @@ class Ending:
         self._metrics.retried(failure.code)
         return event
 
-    async def _fail(self, claim: Claim, failure: Failure, usage: Usage) -> JobEvent:
+    async def _fail(self, claim: Claim | FetchClaim, failure: Failure, usage: Usage) -> JobEvent:
         event = await patiently(
             lambda: self._jobs.fail(claim.lease, code=failure.code, message=failure.message, usage=usage)
         )
         self._metrics.failed(failure.code)
         return event
 
-    async def _hand_back(self, claim: Claim, usage: Usage) -> JobEvent:
+    async def _hand_back(self, claim: Claim | FetchClaim, usage: Usage) -> JobEvent:
         event = await self._jobs.hand_back(claim.lease, usage=usage)
-        if event.status is JobStatus.QUEUED:
+        if not event.status.is_terminal:
             await self._publisher.offer([JobMessage(claim.lease.job_id, claim.queue, claim.traceparent)])
         return event

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from redis.exceptions import RedisError
 
 from services.worker.audio.errors import AudioError, Cancelled
+from services.worker.outbound.errors import ERRORS as OUTBOUND_ERRORS
+from services.worker.outbound.errors import OutboundError
 from shared.blobs import BlobMissing, BlobStoreUnavailable
 from shared.settings import Settings
 from shared.store.errors import DATABASE_ERRORS, is_unavailable
@@ -56,9 +58,14 @@ def _audio_codes(kind: type[AudioError]) -> set[str]:
     return {kind.code}.union(*(_audio_codes(narrower) for narrower in kind.__subclasses__()))
 
 
-TRANSIENT_CODES = frozenset(failure.code for _, failure in _TABLE if failure.is_transient)
+TRANSIENT_CODES = frozenset(failure.code for _, failure in _TABLE if failure.is_transient) | {
+    kind.code for kind in OUTBOUND_ERRORS if kind.is_transient
+}
 CODES = (
-    frozenset(failure.code for _, failure in _TABLE) | _audio_codes(AudioError) | {TIME_LIMIT.code, _INTERNAL.code}
+    frozenset(failure.code for _, failure in _TABLE)
+    | _audio_codes(AudioError)
+    | {kind.code for kind in OUTBOUND_ERRORS}
+    | {TIME_LIMIT.code, _INTERNAL.code}
 ) - {Cancelled.code}
 """Every code that a job can fail with, but for that of a lost worker."""
 
@@ -67,6 +74,8 @@ def classify(error: BaseException) -> Failure:
     """What to tell the user of an error, and whether to try again."""
     if isinstance(error, AudioError):
         return Failure(error.code, str(error))
+    if isinstance(error, OutboundError):
+        return Failure(error.code, str(error), is_transient=error.is_transient)
     if isinstance(error, DATABASE_ERRORS) and not isinstance(error, OSError):
         return _STORE if is_unavailable(error) else _INTERNAL
     return next((failure for kind, failure in _TABLE if isinstance(error, kind)), _INTERNAL)

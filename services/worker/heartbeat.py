@@ -14,7 +14,7 @@ from shared.events import EventPublisher
 from shared.schema.events import JobEvent
 from shared.settings import Settings
 from shared.store.jobs import Jobs
-from shared.store.records import Claim, LeaseLost
+from shared.store.records import Claim, FetchClaim, LeaseLost
 
 log = structlog.get_logger()
 
@@ -45,7 +45,9 @@ class Heartbeat:
         self._settings = settings
 
     @asynccontextmanager
-    async def beating(self, claim: Claim, progress: Progress, interruption: Interruption) -> AsyncIterator[None]:
+    async def beating(
+        self, claim: Claim | FetchClaim, progress: Progress, interruption: Interruption
+    ) -> AsyncIterator[None]:
         """Beat while the block runs."""
         loop = asyncio.get_running_loop()
         tasks: list[asyncio.Task[None]] = []
@@ -65,7 +67,7 @@ class Heartbeat:
                 timer.cancel()
             await cancel(*tasks)
 
-    async def _renew(self, claim: Claim, progress: Progress, interruption: Interruption) -> None:
+    async def _renew(self, claim: Claim | FetchClaim, progress: Progress, interruption: Interruption) -> None:
         while True:
             self._metrics.used_cpu()
             try:
@@ -85,7 +87,7 @@ class Heartbeat:
                     interruption.set(Reason.CANCELED)
             await asyncio.sleep(self._settings.heartbeat_seconds)
 
-    async def _tell(self, claim: Claim, progress: Progress) -> None:
+    async def _tell(self, claim: Claim | FetchClaim, progress: Progress) -> None:
         log.info("attempt started", operations=[operation.op for operation in claim.spec.operations])
         await self._events.publish(claim.event)
         told = 0.0

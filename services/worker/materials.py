@@ -1,4 +1,4 @@
-"""The input of an attempt and what it made: to and from the blob store."""
+"""The inputs of an attempt and what it made: to and from the blob store."""
 
 import asyncio
 import hashlib
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from services.worker.audio.engine import Artifact
+from services.worker.audio.inputs import Extra
 from shared.blobs import BlobMissing, Blobs, artifact_key, input_key
 from shared.store.records import Claim, Lease, NewArtifact
 
@@ -26,13 +27,27 @@ class Materials:
             BlobMissing: the input is no longer stored.
             BlobStoreUnavailable: the store failed.
         """
-        key = input_key(claim.input_sha256)
-        path = self._blobs.local_path(key)
-        if path is not None:
-            if not path.exists():
+        return await self._fetch(claim.input_sha256, scratch / _INPUT)
+
+    async def fetch_extras(self, claim: Claim, scratch: Path) -> dict[str, Extra]:
+        """The further inputs as files, by their names.
+
+        Raises:
+            BlobMissing: one of them is no longer stored.
+            BlobStoreUnavailable: the store failed.
+        """
+        return {
+            extra.name: Extra(await self._fetch(extra.sha256, scratch / f"{_INPUT}-{extra.name}"), extra.filename)
+            for extra in claim.extras
+        }
+
+    async def _fetch(self, sha256: str, path: Path) -> Path:
+        key = input_key(sha256)
+        stored = self._blobs.local_path(key)
+        if stored is not None:
+            if not stored.exists():
                 raise BlobMissing(key)
-            return path
-        path = scratch / _INPUT
+            return stored
         with path.open("wb") as file:
             async for piece in self._blobs.stream(key):
                 await asyncio.to_thread(file.write, piece)

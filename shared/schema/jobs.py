@@ -2,12 +2,13 @@
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 from urllib.parse import quote
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationInfo, field_validator, model_validator
 
+from shared.schema.inputs import MAX_FURTHER_INPUTS, AnyInput, InputName
 from shared.schema.names import Name
 from shared.schema.operations import AnyOperation, with_names
 from shared.schema.options import JobOptions
@@ -53,15 +54,7 @@ class AttemptOutcome(StrEnum):
     RETRIED = "retried"
     LOST = "lost"
     HANDED_BACK = "handed_back"
-
-
-class UploadInput(BaseModel):
-    """An earlier upload, by its id."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    type: Literal["upload"] = "upload"
-    id: UUID = Field(description="The `id` that POST /api/uploads, or a job's `input`, gave.")
+    FETCHED = "fetched"
 
 
 class JobSpec(BaseModel):
@@ -114,6 +107,11 @@ class JobSubmission(JobOptions):
         default=Priority.DEFAULT, description="Which of the queues the job waits in; each has workers of its own."
     )
 
+    inputs: dict[InputName, AnyInput] = Field(
+        default_factory=dict,
+        max_length=MAX_FURTHER_INPUTS,
+        description="Further files, by the names that operations call them by.",
+    )
     webhook: WebhookTarget | None = Field(default=None, description="Whom to tell when this job has ended.")
 
     @field_validator("overrides")
@@ -142,7 +140,7 @@ class JobSubmission(JobOptions):
 class JobRequest(JobSubmission):
     """The JSON body of POST /api/jobs: what to do, and the input to do it to."""
 
-    input: UploadInput
+    input: AnyInput = Field(description="What the operations work on.")
 
 
 class Upload(BaseModel):
@@ -155,6 +153,15 @@ class Upload(BaseModel):
     size_bytes: int
     sha256: str = Field(description="Hex digest of the bytes.")
     created_at: datetime
+
+
+class FurtherInput(BaseModel):
+    """A file that operations call by a name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    upload: Upload | None = Field(description="null until it has been fetched from its URL.")
+    source_url: str | None = Field(description="Where it is fetched from, without the query; null for an upload.")
 
 
 def artifact_path(job_id: UUID, name: str) -> str:
@@ -205,7 +212,11 @@ class JobView(BaseModel):
     preset: Name | None = Field(description="The preset that the operations were made from; else null.")
     metadata: dict[str, str] = Field(description="The client's own labels.")
     operations: tuple[AnyOperation, ...]
-    input: Upload
+    input: Upload | None = Field(description="null until it has been fetched from its URL.")
+    source_url: str | None = Field(
+        description="Where the input is fetched from, without the query, which may hold secrets; null for an upload."
+    )
+    inputs: dict[str, FurtherInput] = Field(description="Further files, by name.")
     attempts: tuple[AttemptView, ...]
     max_attempts: int
     results: dict[str, AnyResult] = Field(

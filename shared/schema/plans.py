@@ -1,9 +1,8 @@
 """What a job would do: the answer to a spec that is only to be validated."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import NamedTuple, assert_never
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,7 +12,6 @@ from shared.schema.operations import (
     Acx,
     AnyOperation,
     AudioFormat,
-    Encoding,
     Loudness,
     Normalize,
     Probe,
@@ -22,20 +20,22 @@ from shared.schema.operations import (
     Split,
     Transcode,
     Waveform,
-    WaveformFormat,
 )
 
-_AUDIO_FILES: Mapping[AudioFormat, tuple[str, str]] = {
-    AudioFormat.MP3: ("mp3", "audio/mpeg"),
-    AudioFormat.OPUS: ("opus", "audio/ogg"),
-    AudioFormat.AAC: ("m4a", "audio/mp4"),
-    AudioFormat.FLAC: ("flac", "audio/flac"),
-    AudioFormat.ALAC: ("m4a", "audio/mp4"),
-    AudioFormat.WAV: ("wav", "audio/wav"),
-}
-_WAVEFORM_FILES: Mapping[WaveformFormat, tuple[str, str]] = {
-    WaveformFormat.DAT: ("dat", "application/octet-stream"),
-    WaveformFormat.JSON: ("json", "application/json"),
+# As the engine names files (services/worker/audio); a test holds the two together.
+_SUFFIXES: Mapping[AudioFormat, str] = {AudioFormat.AAC: "m4a", AudioFormat.ALAC: "m4a"}
+_MEDIA_TYPES: Mapping[str, str] = {
+    "csv": "text/csv",
+    "dat": "application/octet-stream",
+    "flac": "audio/flac",
+    "jpg": "image/jpeg",
+    "json": "application/json",
+    "m4a": "audio/mp4",
+    "mp3": "audio/mpeg",
+    "opus": "audio/ogg",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+    "wav": "audio/wav",
 }
 
 
@@ -74,45 +74,50 @@ class JobPlan(BaseModel):
 def planned_artifacts(spec: JobSpec) -> tuple[PlannedArtifact, ...]:
     """The files that the engine makes of a spec, which it names by the operations."""
     return tuple(
-        PlannedArtifact(operation=str(operation.name), name=file.name, media_type=file.media_type, certain=file.certain)
+        PlannedArtifact(
+            operation=str(operation.name),
+            name=f"{file.stem}.{file.suffix}",
+            media_type=_MEDIA_TYPES[file.suffix],
+            certain=file.certain,
+        )
         for operation in spec.operations
         for file in _files(operation, str(operation.name))
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _File:
-    name: str
-    media_type: str
+class _File(NamedTuple):
+    stem: str
+    suffix: str
     certain: bool = True
 
 
-def _files(operation: AnyOperation, stem: str) -> Iterable[_File]:
+def _files(operation: AnyOperation, stem: str) -> Iterable[_File]:  # noqa: C901 - a case for each operation
     match operation:
-        case Probe() | Loudness() | Acx():
+        case Acx():
             pass
+        case Probe():
+            # The cover that the input may have.
+            yield from (_File(stem, suffix, certain=False) for suffix in ("jpg", "png") if operation.cover_art)
+        case Loudness():
+            yield from (_File(stem, suffix) for suffix in dict.fromkeys(operation.series))
         case Waveform():
-            yield from (_file(stem, *_WAVEFORM_FILES[each]) for each in dict.fromkeys(operation.formats))
+            yield from (_File(stem, suffix) for suffix in dict.fromkeys(operation.formats))
         case Spectrogram():
-            yield _file(stem, "png", "image/png")
+            yield _File(stem, "png")
         case Silence():
-            yield _file(stem, "json", "application/json")
+            yield _File(stem, "json")
         case Transcode():
-            yield _audio_file(stem, operation)
+            yield _File(stem, _suffix(operation.format))
         case Normalize():
-            yield _audio_file(stem, operation)
-            yield from (_audio_file(f"{stem}-{track}", operation) for track in operation.album)
+            for each in (stem, *(f"{stem}-{track}" for track in operation.album)):
+                yield _File(each, _suffix(operation.format))
         case Split():
             if operation.files:
-                yield replace(_audio_file(f"{stem}-001", operation), certain=False)
-            yield _file(stem, "json", "application/json")
+                yield _File(f"{stem}-001", _suffix(operation.format), certain=False)
+            yield _File(stem, "json")
         case _:
             assert_never(operation)
 
 
-def _file(stem: str, suffix: str, media_type: str) -> _File:
-    return _File(f"{stem}.{suffix}", media_type)
-
-
-def _audio_file(stem: str, encoding: Encoding) -> _File:
-    return _file(stem, *_AUDIO_FILES[encoding.format])
+def _suffix(audio: AudioFormat) -> str:
+    return _SUFFIXES.get(audio, audio.value)

@@ -1,5 +1,7 @@
 """What can go wrong with the store, in terms that its callers act on."""
 
+from uuid import UUID
+
 from sqlalchemy.exc import DBAPIError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -12,7 +14,11 @@ _TRANSIENT_CLASSES = frozenset({"08", "40", "53", "57", "58"})
 
 
 class UploadMissing(Exception):
-    """There is no such upload."""
+    """There is no such upload, or its bytes are no longer kept."""
+
+    def __init__(self, upload_id: UUID | None) -> None:
+        super().__init__(upload_id)
+        self.upload_id = upload_id
 
 
 def is_unavailable(error: BaseException) -> bool:

@@ -18,7 +18,7 @@ from sqlalchemy import ColumnElement, Select, or_, select, true, tuple_
 from shared.schema.events import JobEvent
 from shared.store.database import Database
 from shared.store.ownership import owns_job
-from shared.store.tables import has_finished, is_running, jobs
+from shared.store.tables import has_finished, is_leased, jobs
 
 _PAGE = 500
 _ORDERED_BY = {"job_id": jobs.c.id, "finished_at": jobs.c.finished_at, "status": jobs.c.status}
@@ -52,7 +52,7 @@ class JobChanges:
         """The jobs of an owner that were created, run, or ended since a moment; of the first those that still wait."""
         first = _first_id_of(moment)
         waiting = select(*_EVENT).where(jobs.c.id >= first, jobs.c.finished_at.is_(None), jobs.c.attempt == 0)
-        running = select(*_EVENT).where(is_running)
+        running = select(*_EVENT).where(is_leased)
         ended = select(*_EVENT).where(has_finished, jobs.c.finished_at >= moment)
         for query, order in ((waiting, ("job_id",)), (running, ("job_id",)), (ended, ("finished_at", "job_id"))):
             async for event in self._in_pages(query.where(owns_job(owner)), order):

@@ -52,7 +52,7 @@ class JobLists:
 
     async def page(self, wanted: Wanted, *, before: UUID | None, limit: int) -> Sequence[JobSummary]:
         """The newest jobs first; `before` is the id of the last one that was seen."""
-        query = select(*_SUMMARY).join(uploads, uploads.c.id == jobs.c.upload_id).where(*self._conditions(wanted))
+        query = select(*_SUMMARY).outerjoin(uploads, uploads.c.id == jobs.c.upload_id).where(*self._conditions(wanted))
         if before is not None:
             query = query.where(jobs.c.id < before)
         async with self._database.read() as connection:

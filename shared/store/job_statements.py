@@ -21,6 +21,7 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     case,
+    false,
     func,
     insert,
     literal,
@@ -36,7 +37,7 @@ from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.dialect import change_steps
 from shared.store.notice_marks import wants_notice
-from shared.store.ownership import given_owner_owns_upload
+from shared.store.ownership import given_owner_owns_upload, takes_turns
 from shared.store.tables import Json, UtcDateTime, attempts, is_kept, is_paused, jobs, uploads
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, count_of
 
@@ -67,7 +68,11 @@ _CLAIM = (
     jobs.c.max_attempts,
     jobs.c.due_at,
     jobs.c.started_at,
+    jobs.c.has_inputs,
 )
+_FETCH_CLAIM = (*REQUEUE, jobs.c.spec, jobs.c.upload_id, jobs.c.key_id, jobs.c.attempts_spent, jobs.c.max_attempts)
+# What waits again waits for what it waited for.
+_WAITING_AGAIN = case((jobs.c.status == JobStatus.FETCHING, JobStatus.FETCHING), else_=JobStatus.QUEUED)
 _UNLEASED: Mapping[str, Any] = {"lease_token": None, "lease_expires_at": None, "worker": None}
 
 
@@ -76,11 +81,9 @@ def _given(name: str, kind: type[TypeEngine[Any]] | TypeEngine[Any]) -> ColumnEl
 
 
 _JOB = jobs.c.id == _given("job", Uuid)
+# A job has a token while it runs, or is fetched, and no longer.
 _IS_HELD = (
-    _JOB
-    & (jobs.c.status == JobStatus.RUNNING)
-    & (jobs.c.attempt == _given("attempt", jobs.c.attempt.type))
-    & (jobs.c.lease_token == _given("token", Uuid))
+    _JOB & (jobs.c.attempt == _given("attempt", jobs.c.attempt.type)) & (jobs.c.lease_token == _given("token", Uuid))
 )
 
 
@@ -92,6 +95,8 @@ class JobStatements:
         self._now: ColumnElement[datetime] = database.now()
         self.creation = self._creation()
         self.claim = self._claim()
+        self.fetch_claim = self._fetch_claim()
+        self.fetched = self._fetched()
         self.heartbeat = self._heartbeat()
         self.success = self._ending(
             AttemptOutcome.SUCCEEDED,
@@ -123,9 +128,11 @@ class JobStatements:
             select(column).where(its_upload).scalar_subquery().label(f"upload_{column.name}")
             for column in (uploads.c.filename, uploads.c.size_bytes, uploads.c.sha256, uploads.c.created_at)
         )
+        is_fetching = _given("status", Text) == JobStatus.FETCHING
         not_before = _given("not_before", UtcDateTime)
         new = {
-            "status": JobStatus.QUEUED,
+            "status": _given("status", Text),
+            "has_inputs": _given("has_inputs", Boolean),
             "version": 1,
             "progress": 0.0,
             "cancel_requested": False,
@@ -133,13 +140,18 @@ class JobStatements:
             "attempts_spent": 0,
             "poisoned": False,
             # NULL, which the column refuses, where the caller has no such upload or its bytes are to be removed.
-            "input_bytes": select(uploads.c.size_bytes).where(its_upload, is_kept).scalar_subquery(),
+            "input_bytes": case(
+                (is_fetching & _given("upload", Uuid).is_(None), 0),
+                else_=select(uploads.c.size_bytes).where(its_upload, is_kept).scalar_subquery(),
+            ),
             "created_at": self._now,
             "dispatched_at": self._now,
             "not_before": case((not_before > self._now, not_before), else_=None),
             "due_at": case((not_before > self._now, not_before), else_=self._now),
             "id": _given("id", Uuid),
             "key_id": _given("key", Uuid),
+            # What is to be fetched takes its turn when that is done.
+            "held": case((is_fetching, false()), else_=func.coalesce(takes_turns(_given("key", Uuid)), false())),
             "queue": _given("queue", Text),
             "priority": _given("priority", Text),
             "spec": _given("spec", Json),
@@ -154,7 +166,7 @@ class JobStatements:
             "max_attempts": _given("max_attempts", jobs.c.max_attempts.type),
         }
         self.new_job = insert(jobs).values(new)
-        answered = (*EVENT, jobs.c.created_at, jobs.c.not_before, jobs.c.webhook_id, *upload)
+        answered = (*EVENT, jobs.c.created_at, jobs.c.not_before, jobs.c.held, jobs.c.webhook_id, *upload)
         return Change(self._database, [self.new_job.returning(*answered)])
 
     def _claim(self) -> Change:
@@ -164,6 +176,7 @@ class JobStatements:
             .where(
                 _JOB,
                 jobs.c.status == JobStatus.QUEUED,
+                jobs.c.held.is_(False),
                 or_(jobs.c.not_before.is_(None), jobs.c.not_before <= self._now),
                 ~is_paused,
             )
@@ -201,6 +214,66 @@ class JobStatements:
         # One that is forgotten leaves the job queued, and a lease that holds nothing: it is done again, and once.
         return self._change(claimed, also=[open_attempt], answer=with_its_upload, is_durable=False)
 
+    def _fetch_claim(self) -> Change:
+        worker = _given("worker", Text)
+        claimed = (
+            update(jobs)
+            .where(
+                _JOB,
+                jobs.c.status == JobStatus.FETCHING,
+                jobs.c.lease_token.is_(None),
+                or_(jobs.c.not_before.is_(None), jobs.c.not_before <= self._now),
+                ~is_paused,
+            )
+            .values(
+                version=jobs.c.version + 1,
+                progress=0.0,
+                attempt=jobs.c.attempt + 1,
+                attempts_spent=jobs.c.attempts_spent + 1,
+                lease_token=_given("token", Uuid),
+                lease_expires_at=self._database.now(_given("lease", Float)),
+                worker=worker,
+                not_before=None,
+                started_at=func.coalesce(jobs.c.started_at, self._now),
+            )
+            .returning(*_FETCH_CLAIM)
+        )
+
+        def open_attempt(changed: FromClause) -> Insert:
+            opened = select(changed.c.id, changed.c.attempt, worker, self._now, _given("traceparent", Text))
+            return insert(attempts).from_select(["job_id", "number", "worker", "started_at", "traceparent"], opened)
+
+        return self._change(
+            claimed,
+            also=[open_attempt],
+            answer=lambda changed: select(*_of(changed, _FETCH_CLAIM)),
+            is_durable=False,
+        )
+
+    def _fetched(self) -> Change:
+        size = select(uploads.c.size_bytes).where(uploads.c.id == _given("upload", Uuid)).scalar_subquery()
+        fetched = (
+            update(jobs)
+            .where(_IS_HELD, jobs.c.status == JobStatus.FETCHING)
+            .values(
+                **_UNLEASED,
+                **self._requeued(literal(JobStatus.QUEUED, Text)),
+                version=jobs.c.version + 1,
+                queue=_given("queue", Text),
+                upload_id=_given("upload", Uuid),
+                input_bytes=size,
+                # The work has all its attempts, however many the way here has taken.
+                attempts_spent=0,
+                held=func.coalesce(takes_turns(jobs.c.key_id), false()),
+            )
+            .returning(*REQUEUE)
+        )
+        return self._change(
+            fetched,
+            also=[self._closing(AttemptOutcome.FETCHED, _given("code", Text), _given("message", Text))],
+            answer=lambda changed: select(*_of(changed, REQUEUE)),
+        )
+
     def _heartbeat(self) -> Change:
         progress = _given("progress", Float)
         beaten = (
@@ -235,7 +308,7 @@ class JobStatements:
                 status=case(
                     (jobs.c.cancel_requested, JobStatus.CANCELED),
                     (spent, JobStatus.FAILED),
-                    else_=JobStatus.QUEUED,
+                    else_=_WAITING_AGAIN,
                 ),
                 error_code=case((given_up, WORKER_LOST), else_=None),
                 error_message=case((given_up, _POISONED), else_=None),
@@ -290,11 +363,11 @@ class JobStatements:
 
         return close_attempt
 
-    def _requeued(self) -> dict[str, Any]:
+    def _requeued(self, status: ColumnElement[str] = _WAITING_AGAIN) -> dict[str, Any]:
         """Back to the queue, unless the user has asked for its end in the meantime."""
         canceled: ColumnElement[bool] = jobs.c.cancel_requested
         return {
-            "status": case((canceled, JobStatus.CANCELED), else_=JobStatus.QUEUED),
+            "status": case((canceled, JobStatus.CANCELED), else_=status),
             "finished_at": case((canceled, self._now), else_=None),
             "progress": 0.0,
             "dispatched_at": self._now,

@@ -1,6 +1,6 @@
 """Jobs as clients see them: read only."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,19 +9,21 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.events import JobEvent
+from shared.schema.inputs import MAIN_INPUT
 from shared.schema.jobs import (
     ArtifactView,
     AttemptView,
+    FurtherInput,
     JobSpec,
-    JobStatus,
     JobView,
     Upload,
     artifact_path,
 )
 from shared.store.database import Database
+from shared.store.job_inputs import shown_inputs
 from shared.store.ownership import owns_job
 from shared.store.records import Holder, Lease
-from shared.store.tables import artifacts, attempts, jobs, uploads
+from shared.store.tables import artifacts, attempts, is_leased, jobs, uploads
 from shared.store.webhooks import own_webhook
 
 
@@ -53,10 +55,10 @@ class JobViews:
             row = found.one_or_none()
             if row is None:
                 return None
-            upload = (await connection.execute(select(uploads).where(uploads.c.id == row.upload_id))).mappings().one()
+            its_inputs = await _inputs(connection, row)
             view = _view(
                 row,
-                Upload.model_validate(upload),
+                its_inputs,
                 await _attempts(connection, job_id),
                 await _artifacts(connection, job_id),
             )
@@ -107,9 +109,7 @@ class JobViews:
 
     async def holder(self, job_id: UUID) -> Holder | None:
         """Who runs the job now; None when nobody does."""
-        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(
-            jobs.c.id == job_id, jobs.c.status == JobStatus.RUNNING
-        )
+        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(jobs.c.id == job_id, is_leased)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Holder(Lease(job_id, row.attempt, row.lease_token), row.worker)
@@ -134,8 +134,26 @@ async def _artifacts(connection: AsyncConnection, job_id: UUID) -> tuple[Artifac
     )
 
 
-def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: tuple[ArtifactView, ...]) -> JobView:
+async def _inputs(connection: AsyncConnection, job: Row[Any]) -> Mapping[str, FurtherInput]:
+    """Every input of a job, by name; its own one by MAIN_INPUT."""
+    found: dict[str, FurtherInput] = {}
+    if job.upload_id is not None:
+        its_upload = (await connection.execute(select(uploads).where(uploads.c.id == job.upload_id))).mappings().one()
+        found[MAIN_INPUT] = FurtherInput(upload=Upload.model_validate(its_upload), source_url=None)
+    if not job.has_inputs:
+        return found
+    found.update(await shown_inputs(connection, job.id))
+    return found
+
+
+def _view(
+    row: Row[Any],
+    inputs: Mapping[str, FurtherInput],
+    made: tuple[AttemptView, ...],
+    files: tuple[ArtifactView, ...],
+) -> JobView:
     spec = JobSpec.model_validate(row.spec)
+    its_own = inputs.get(MAIN_INPUT)
     return JobView(
         id=row.id,
         status=row.status,
@@ -148,7 +166,9 @@ def _view(row: Row[Any], upload: Upload, made: tuple[AttemptView, ...], files: t
         preset=row.preset,
         metadata=row.metadata or {},
         operations=spec.operations,
-        input=upload,
+        input=its_own and its_own.upload,
+        source_url=its_own and its_own.source_url,
+        inputs={name: found for name, found in inputs.items() if name != MAIN_INPUT},
         attempts=made,
         max_attempts=row.max_attempts,
         results=row.results or {},

@@ -1,11 +1,12 @@
 """What the job store takes and gives, beside the models of shared/schema."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from shared.schema.events import JobEvent
-from shared.schema.jobs import JobSpec, JobStatus, Upload
+from shared.schema.jobs import FurtherInput, JobSpec, JobStatus, Upload
 from shared.schema.options import JobOptions
 from shared.schema.webhooks import WebhookTarget
 
@@ -30,8 +31,44 @@ class NewJob:
     job_id: UUID
     created_at: datetime
     not_before: datetime | None
-    input: Upload
-    webhook_id: UUID | None
+    input: Upload | None  # None while it is to be fetched
+    event: JobEvent
+    is_held: bool  # no message is to be published: it waits for its turn (shared/store/turns.py)
+    webhook_id: UUID | None  # of its own
+    sources: Mapping[str, FurtherInput] = field(default_factory=dict)  # as they were given
+
+
+@dataclass(frozen=True, slots=True)
+class InputSource:
+    """Where an input comes from: an upload, or a URL that it is to be fetched from."""
+
+    name: str  # MAIN_INPUT, or what the operations call it by
+    upload_id: UUID | None = None
+    url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A further input of a job, by the name that its operations call it by."""
+
+    name: str
+    sha256: str
+    filename: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchClaim:
+    """A job whose inputs are to be fetched, and that was claimed for it."""
+
+    lease: Lease
+    spec: JobSpec
+    queue: str
+    traceparent: str | None
+    wanted: Sequence[InputSource]
+    upload_id: UUID | None  # of its own input, where that is not to be fetched
+    key_id: UUID | None  # whose it is
+    attempts_spent: int
+    max_attempts: int
     event: JobEvent
 
 
@@ -49,7 +86,14 @@ class JobOrder:
 
     spec: JobSpec
     options: JobOptions
-    upload_id: UUID
+    queue: str  # where it waits, for its turn or for being fetched
+    upload_id: UUID | None  # its own input; None where a source is that
+    sources: Sequence[InputSource] = ()
+
+    @property
+    def is_to_be_fetched(self) -> bool:
+        """Whether one of its inputs has to come first."""
+        return any(source.url is not None for source in self.sources)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +103,7 @@ class NewBatch:
     batch_id: UUID
     webhook_id: UUID | None
     created_at: datetime
-    jobs: tuple["QueuedJob", ...]
+    messages: Sequence["QueuedJob"]  # of the jobs that may begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +121,7 @@ class Claim:
     first_traceparent: str | None  # of the job's first attempt, if this is not the one
     waited_seconds: float | None  # since it was to begin, if this is the first claim
     event: JobEvent
+    extras: Sequence[Extra] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +161,7 @@ class Requeue:
     @property
     def is_queued(self) -> bool:
         """Whether the job waits for another attempt, and so for a message."""
-        return self.event.status is JobStatus.QUEUED
+        return not self.event.status.is_terminal
 
 
 @dataclass(frozen=True, slots=True)

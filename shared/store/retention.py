@@ -30,6 +30,7 @@ from shared.store.tables import (
     has_finished,
     is_expired,
     is_kept,
+    job_inputs,
     jobs,
     uploads,
     webhooks,
@@ -166,6 +167,8 @@ class Retention:
                 return TakenArtifacts(0, ())
             job_ids = [row.id for row in ended]
             taken = await _take_artifacts(connection, job_ids)
+            further = select(job_inputs.c.upload_id).where(job_inputs.c.job_id.in_(job_ids))
+            had = {row.upload_id for row in ended}.union((await connection.execute(further)).scalars())
             await take_away(connection, self._database, watermark, ended)
             await connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
             await _forget_batches(connection, {row.batch_id for row in ended if row.batch_id is not None})
@@ -173,7 +176,7 @@ class Retention:
             # Uploads whose bytes are gone were there for these jobs alone.
             await connection.execute(
                 delete(uploads).where(
-                    uploads.c.id.in_({row.upload_id for row in ended}),
+                    uploads.c.id.in_(had - {None}),
                     uploads.c.removed_at.is_not(None),
                     ~_has_jobs(),
                 )
@@ -307,7 +310,11 @@ class Retention:
     def _is_needed(self, keep_seconds: float) -> ColumnElement[bool]:
         """A job on the upload has not ended, or ended so lately that it may be retried."""
         recent = or_(jobs.c.finished_at.is_(None), jobs.c.finished_at > self._database.now(-keep_seconds))
-        return select(jobs.c.id).where(jobs.c.upload_id == uploads.c.id, recent).exists()
+        further = select(job_inputs.c.name).join(jobs, jobs.c.id == job_inputs.c.job_id)
+        return or_(
+            select(jobs.c.id).where(jobs.c.upload_id == uploads.c.id, recent).exists(),
+            further.where(job_inputs.c.upload_id == uploads.c.id, recent).exists(),
+        )
 
 
 async def _take_artifacts(connection: AsyncConnection, job_ids: Sequence[UUID]) -> Mapping[str, UUID]:
@@ -340,7 +347,10 @@ async def _is_named(connection: AsyncConnection, sha256: str, *, besides: UUID |
 
 
 def _has_jobs() -> ColumnElement[bool]:
-    return select(jobs.c.id).where(jobs.c.upload_id == uploads.c.id).exists()
+    return or_(
+        select(jobs.c.id).where(jobs.c.upload_id == uploads.c.id).exists(),
+        select(job_inputs.c.name).where(job_inputs.c.upload_id == uploads.c.id).exists(),
+    )
 
 
 def _is_behind(at: ColumnElement[datetime], row_id: ColumnElement[UUID], place: Position) -> ColumnElement[bool]:

@@ -4,11 +4,11 @@ from collections.abc import Collection
 from uuid import UUID
 
 import uuid_utils.compat
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from shared.schema.jobs import Upload
 from shared.store.database import Database
-from shared.store.dialect import lock_digest
+from shared.store.dialect import lock_digest, upsert
 from shared.store.ownership import owns_upload
 from shared.store.tables import is_kept, uploads
 
@@ -19,13 +19,22 @@ class Uploads:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, *, sha256: str, size_bytes: int, filename: str | None, key_id: UUID | None = None) -> Upload:
+    async def add(
+        self,
+        *,
+        sha256: str,
+        size_bytes: int,
+        filename: str | None,
+        key_id: UUID | None = None,
+        upload_id: UUID | None = None,
+    ) -> Upload:
         """Record bytes that are in the blob store, or about to be there, as this key's.
 
-        From now on they are not deleted; until now they may have been (shared/store/retention.py).
+        From now on they are not deleted; until now they may have been (shared/store/retention.py). An upload of this
+        id that is there already stays as it is.
         """
         row = {
-            "id": uuid_utils.compat.uuid7(),
+            "id": upload_id or uuid_utils.compat.uuid7(),
             "sha256": sha256,
             "size_bytes": size_bytes,
             "filename": filename,
@@ -34,8 +43,12 @@ class Uploads:
         }
         async with self._database.write() as connection:
             await lock_digest(connection, sha256, shared=True)
-            added = await connection.execute(insert(uploads).values(row).returning(*uploads.c))
-            return Upload.model_validate(added.mappings().one())
+            new = upsert(self._database.dialect_name, uploads).values(row).on_conflict_do_nothing()
+            added = (await connection.execute(new.returning(*uploads.c))).mappings().one_or_none()
+            if added is None:
+                known = await connection.execute(select(*uploads.c).where(uploads.c.id == upload_id))
+                added = known.mappings().one()
+            return Upload.model_validate(added)
 
     async def get(self, upload_id: UUID, *, owner: UUID | None = None) -> Upload | None:
         """The upload of this id, if the owner has it; anybody's, where there is no owner to ask for."""

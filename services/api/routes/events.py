@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 from sse_starlette import ServerSentEvent
 
 from services.api import problems
-from services.api.access import Reader
+from services.api.access import Caller, Reader
 from services.api.documentation import answers
 from services.api.event_source import LastEventId, event_source, stream_of
 from services.api.group_watch import Group, Position
@@ -63,7 +63,7 @@ async def follow_job(
         async for event in resources.watch.follow(job_id, after=after, until=until):
             yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(Place.of(event)))
 
-    return event_source(resources, events)
+    return event_source(resources, caller, events)
 
 
 @router.get(
@@ -81,20 +81,20 @@ async def follow_batch(
     after = Position.parse(last_event_id)
     if batch.has_ended and after is not None and after.is_end:
         return Response(status_code=204)
-    return await _group(resources, Group(batch_id=batch_id), after)
+    return await _group(resources, caller, Group(batch_id=batch_id), after)
 
 
 @router.get("/events", response_class=Response, responses=answers(422, 500, 503, s200=_OF_ALL))
 async def follow_all(caller: Reader, resources: InjectedResources, last_event_id: LastEventId = None) -> Response:
     """Follow all jobs of this key by one stream of server-sent events, without an end."""
-    return await _group(resources, Group(owner=caller.owner), Position.parse(last_event_id))
+    return await _group(resources, caller, Group(owner=caller.owner), Position.parse(last_event_id))
 
 
-async def _group(resources: Resources, group: Group, after: Position | None) -> Response:
+async def _group(resources: Resources, caller: Caller, group: Group, after: Position | None) -> Response:
     begin = await resources.group_watch.beginning(after)
 
     async def events(until: anyio.Event) -> AsyncIterator[ServerSentEvent]:
         async for news in resources.group_watch.follow(group, begin=begin, until=until):
             yield ServerSentEvent(news.data, event=news.kind, id=str(news.position))
 
-    return event_source(resources, events)
+    return event_source(resources, caller, events)

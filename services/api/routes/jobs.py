@@ -1,5 +1,7 @@
 """Jobs: accepted, shown, canceled, retried, removed."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -7,15 +9,19 @@ from fastapi import APIRouter, BackgroundTasks, Request, Response
 
 from services.api import problems
 from services.api.access import Caller, Reader, Submitter
+from services.api.access.idempotency import Idempotency, InjectedIdempotency, Once
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
 from services.api.documentation import answers, form_body, reference
-from services.api.ingest import discard
-from services.api.problems import FieldError, ProblemError
+from services.api.inputs import Chosen, upload_missing
+from services.api.problems import ProblemError
 from services.api.resources import InjectedResources, Resources
 from services.api.submissions import Submission, shown_once
-from shared.broker import JobMessage
+from shared.broker import IO_QUEUE, JobMessage, queue_of
+from shared.ingest import discard
+from shared.schema.inputs import MAIN_INPUT
 from shared.schema.jobs import JobRequest, JobStatus, JobSubmission, JobView
 from shared.store.errors import UploadMissing
+from shared.store.idempotency import Answer
 from shared.store.records import NewJob
 from shared.telemetry.tracing import current_traceparent
 
@@ -37,10 +43,13 @@ _LOCATION = {
 @router.post(
     "",
     status_code=202,
-    responses=answers(400, 408, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
+    response_model=JobView,
+    responses=answers(400, 408, 409, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
     openapi_extra=_BODY,
 )
-async def create_job(request: Request, response: Response, caller: Submitter, resources: InjectedResources) -> JobView:
+async def create_job(
+    request: Request, caller: Submitter, idempotency: InjectedIdempotency, resources: InjectedResources
+) -> Response:
     """Submit a job: a form with the file and the spec, or JSON that names an earlier upload.
 
     The answer comes when the job is durable, and does not wait for a worker. An upload that does not exist is a wrong
@@ -49,13 +58,10 @@ async def create_job(request: Request, response: Response, caller: Submitter, re
     await resources.admission.admit(caller)
     kind = media_type(request)
     if kind == FORM:
-        view = await _create_from_form(request, caller, resources)
-    elif kind == JSON:
-        view = await _create_from_json(request, caller, resources)
-    else:
-        raise problems.unsupported_media_type(FORM, JSON)
-    response.headers["Location"] = f"{router.prefix}/{view.id}"
-    return view
+        return await _create_from_form(request, caller, idempotency, resources)
+    if kind == JSON:
+        return await _create_from_json(request, caller, idempotency, resources)
+    raise problems.unsupported_media_type(FORM, JSON)
 
 
 @router.get("/{job_id}", responses=answers(404, 422, 500, 503))
@@ -99,7 +105,7 @@ async def retry_job(
         raise problems.job_not_found(job_id)
     if view.status not in _RETRYABLE:
         raise _not_retryable(view)
-    await resources.ingest.require_input(view.input)
+    await resources.inputs.require(view)
     requeue = await resources.jobs.reopen(job_id, owner=caller.owner)
     view = await resources.views.get(job_id, owner=caller.owner)
     if view is None:
@@ -133,47 +139,76 @@ def _not_retryable(view: JobView) -> ProblemError:
     return ProblemError(409, "not-retryable", "Not to be retried", detail)
 
 
-async def _create_from_form(request: Request, caller: Caller, resources: Resources) -> JobView:
+async def _create_from_form(
+    request: Request, caller: Caller, idempotency: Idempotency, resources: Resources
+) -> Response:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
         asked = validated(JobSubmission, form.spec or b"", within=[SPEC_PART])
-        submission = await resources.submissions.resolved(asked, key_id=caller.key_id, within=[SPEC_PART])
-        upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
-    return await _create(caller, resources, submission, upload.id)
+        sent = asked.model_dump_json(), form.file.sha256, form.filename or ""
+        async with idempotency.once("job with file", *sent) as once:
+            if once.answer is None:
+                submission = await resources.submissions.resolved(asked, key_id=caller.key_id, within=[SPEC_PART])
+                await resources.admission.admit_bytes(caller, form.file.size_bytes)
+                further = await resources.inputs.further(asked, caller, within=[SPEC_PART])
+                upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
+                with _missing_told(asked, within=[SPEC_PART]):
+                    await _create(caller, once, resources, submission, Chosen(upload.id, further))
+    return once.response
 
 
-async def _create_from_json(request: Request, caller: Caller, resources: Resources) -> JobView:
+async def _create_from_json(
+    request: Request, caller: Caller, idempotency: Idempotency, resources: Resources
+) -> Response:
     job = await read_json(request, JobRequest, resources.settings)
-    submission = await resources.submissions.resolved(job, key_id=caller.key_id)
+    async with idempotency.once("job", job.model_dump_json()) as once:
+        if once.answer is None:
+            submission = await resources.submissions.resolved(job, key_id=caller.key_id)
+            chosen = await resources.inputs.choose(job, caller)
+            with _missing_told(job):
+                await _create(caller, once, resources, submission, chosen)
+    return once.response
+
+
+@contextmanager
+def _missing_told(job: JobSubmission, *, within: Sequence[str] = ()) -> Iterator[None]:
     try:
-        return await _create(caller, resources, submission, job.input.id)
-    except UploadMissing:
-        detail = f"There is no upload {job.input.id}, or it is no longer stored; send the file to /api/uploads first."
-        raise problems.invalid([FieldError.at("body", ["input", "id"], detail)]) from None
+        yield
+    except UploadMissing as missing:
+        raise upload_missing(job, missing.upload_id, within=within) from None
 
 
-async def _create(caller: Caller, resources: Resources, submission: Submission, upload_id: UUID) -> JobView:
+async def _create(caller: Caller, once: Once, resources: Resources, submission: Submission, chosen: Chosen) -> None:
     spec, max_attempts = submission.spec, resources.settings.max_attempts
-    queue = str(spec.priority)
+    queue = IO_QUEUE if chosen.is_to_be_fetched else queue_of(spec)
     # The trace of this request, where there is one, goes on in the worker.
     traceparent = current_traceparent()
+
+    def answer_of(new: NewJob) -> Answer:
+        view = _first_view(new, submission, max_attempts)
+        return Answer(202, view.model_dump_json(), f"{router.prefix}/{view.id}")
+
     new = await resources.jobs.create(
         spec,
-        upload_id=upload_id,
+        upload_id=chosen.upload_id,
         queue=queue,
         max_attempts=max_attempts,
         traceparent=traceparent,
+        sources=chosen.sources,
         options=submission.options,
         key_id=caller.key_id,
         owner=caller.owner,
         webhook=submission.webhook,
+        commit_with=once.recording(answer_of),
     )
+    if once.answer is None:
+        await once.record(answer_of(new))
     if new.not_before is None:
-        resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))
-    return _first_view(new, submission, max_attempts)
+        await resources.turns.begin(new, queue=queue, key_id=caller.key_id, traceparent=traceparent)
 
 
 def _first_view(new: NewJob, submission: Submission, max_attempts: int) -> JobView:
     """The job before anything has happened to it."""
+    its_own = new.sources.get(MAIN_INPUT)
     spec, options = submission.spec, submission.options
     return JobView(
         id=new.job_id,
@@ -188,6 +223,8 @@ def _first_view(new: NewJob, submission: Submission, max_attempts: int) -> JobVi
         metadata=options.metadata,
         operations=spec.operations,
         input=new.input,
+        source_url=its_own and its_own.source_url,
+        inputs={name: source for name, source in new.sources.items() if name != MAIN_INPUT},
         attempts=(),
         max_attempts=max_attempts,
         results={},

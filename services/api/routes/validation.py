@@ -9,6 +9,7 @@ from services.api.access import Reader
 from services.api.bodies import JSON, media_type, read_json
 from services.api.documentation import answers, reference
 from services.api.resources import InjectedResources
+from shared.broker import queue_of
 from shared.schema.jobs import JobSubmission
 from shared.schema.plans import JobPlan, planned_artifacts
 
@@ -31,7 +32,7 @@ async def validate_job(request: Request, caller: Reader, resources: InjectedReso
     return JobPlan(
         operations=spec.operations,
         artifacts=planned_artifacts(spec),
-        queue=str(spec.priority),
+        queue=queue_of(spec),
         priority=spec.priority,
         preset=options.preset,
         metadata=options.metadata,

@@ -150,7 +150,7 @@ class Boards:
                     waiting=(backlog.waiting if backlog else 0) if database else None,
                     oldest_seconds=backlog.oldest_seconds if backlog else None,
                     delayed=others[JobStatus.QUEUED, queue] if database else None,
-                    running=others[JobStatus.RUNNING, queue] if database else None,
+                    running=others[JobStatus.RUNNING, queue] + others[JobStatus.FETCHING, queue] if database else None,
                     messages=redis.depths[queue] if redis else None,
                     unacknowledged=redis.unacknowledged[queue] if redis else None,
                     is_served=queue in served,

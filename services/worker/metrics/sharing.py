@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, values
 from prometheus_client.values import MultiProcessValue
 
 from services.worker.metrics.attempts import AttemptMetrics
+from services.worker.metrics.fetches import FetchMetrics
 from services.worker.metrics.slots import Slot
 from shared.settings import Settings
 
@@ -49,7 +50,9 @@ class ChildMetrics:
             slot = self._slot = Slot.take(Path(os.environ[_FOLDER]))
             # As prometheus_client's documentation has it for uWSGI, whose workers have numbers too.
             values.ValueClass = MultiProcessValue(lambda: slot.number)  # type: ignore[no-untyped-call]  # as there
-        self.attempts = AttemptMetrics(CollectorRegistry(), slot=self._slot.number if self._slot else 0)
+        registry = CollectorRegistry()
+        self.attempts = AttemptMetrics(registry, slot=self._slot.number if self._slot else 0)
+        self.fetches = FetchMetrics(registry)
         if self._slot is not None and self._slot.predecessor_died:
             self.attempts.child_lost()
 

@@ -66,11 +66,36 @@ class TooSlow(OutboundError):
     is_transient = True
 
 
+class StatusRefused(OutboundError):
+    """The server does not give what is asked for."""
+
+    code = "url_answer_refused"
+
+
+class StatusFailed(OutboundError):
+    """The server cannot answer at the moment."""
+
+    code = "url_answer_failed"
+    is_transient = True
+
+
+class Encoded(OutboundError):
+    """The file comes packed, which nobody asked for."""
+
+    code = "url_answer_encoded"
+
+
 class BrokenOff(OutboundError):
     """The answer had begun, and has no end."""
 
     code = "connection_broke_off"
     is_transient = True
+
+
+ERRORS = (
+    *(UrlRefused, AddressRefused, HostUnknown, CertificateRefused, TooManyRedirects, AnswerTooLarge, StatusRefused),
+    *(Encoded, StatusFailed, Unreachable, TooSlow, BrokenOff),
+)
 
 
 @contextmanager

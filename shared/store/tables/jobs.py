@@ -50,7 +50,10 @@ jobs = Table(
     # The preset that the spec was made from, and what the client says of the job: strings by name.
     Column("preset", Text),
     Column("metadata", Json),
-    Column("upload_id", ForeignKey("uploads.id"), nullable=False, index=True),
+    # NULL until it has been fetched.
+    Column("upload_id", ForeignKey("uploads.id"), index=True),
+    # There is more of it in `job_inputs`, which nobody needs to look for otherwise.
+    Column("has_inputs", Boolean, nullable=False, server_default=text("false")),
     # The batch that it was submitted in, if any.
     Column("batch_id", ForeignKey("batches.id")),
     # A webhook of this job's own. It goes with the job, and nothing else takes it away: to check that costs an index.
@@ -72,6 +75,8 @@ jobs = Table(
     Column("lease_expires_at", UtcDateTime),
     Column("worker", Text),
     Column("not_before", UtcDateTime),
+    # It waits for others of its key to end (shared/store/turns.py).
+    Column("held", Boolean, nullable=False, server_default=text("FALSE")),
     # When its message was last published, or was meant to be: one that no message carries is seen by this.
     Column("dispatched_at", UtcDateTime, nullable=False),
     Column("results", Json),
@@ -92,27 +97,34 @@ jobs = Table(
     Column("key_id", ForeignKey("api_keys.id")),
     one_of("status", JobStatus),
     one_of("priority", Priority),
-    CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name="lease"),
+    # Who runs a job holds a lease of it; while it is fetched somebody may.
+    CheckConstraint(
+        "(lease_token IS NOT NULL) = (status = 'running') OR (status = 'fetching' AND lease_token IS NOT NULL)",
+        name="lease",
+    ),
+    CheckConstraint("upload_id IS NOT NULL OR status IN ('fetching', 'failed', 'canceled')", name="input"),
     CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name="error"),
 )
 # Written into the statement, not bound to it: neither database uses a partial index for a status that it learns later.
-is_queued = jobs.c.status == literal("queued", literal_execute=True)
-is_running = jobs.c.status == literal("running", literal_execute=True)
 is_failed = jobs.c.status == literal("failed", literal_execute=True)
-# Its message should be with a worker or on its way; the other queued jobs wait for their time.
-is_waiting = is_queued & jobs.c.not_before.is_(None)
-is_delayed = is_queued & jobs.c.not_before.is_not(None)
-# As text: SQLAlchemy says `poisoned = 1` to SQLite, which would not find the index by that.
-is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 has_finished = jobs.c.finished_at.is_not(None)
 is_to_be_told: ColumnElement[Any] = literal_column("notify") & has_finished
 is_of_a_batch = jobs.c.batch_id.is_not(None)
+has_key = jobs.c.key_id.is_not(None)
+# A worker has it: it runs, or its inputs are being fetched.
+is_leased = jobs.c.lease_token.is_not(None)
+_is_free = jobs.c.lease_token.is_(None) & jobs.c.finished_at.is_(None)
+# Its message should be with a worker or on its way; the other jobs that nobody has wait for their time or their turn.
+# As text: SQLAlchemy says `held = 1` to SQLite, which would not find the index by that.
+is_waiting = _is_free & jobs.c.not_before.is_(None) & literal_column("NOT held")
+is_held: ColumnElement[Any] = _is_free & jobs.c.not_before.is_(None) & literal_column("held")
+is_delayed = _is_free & jobs.c.not_before.is_not(None)
+is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 # Its results are to go at a time of its own.
 will_expire = jobs.c.expires_at.is_not(None) & jobs.c.artifacts_removed_at.is_(None)
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
 is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)
-has_key = jobs.c.key_id.is_not(None)
 
 
 Index("ix_jobs_status_id", jobs.c.status, jobs.c.id)
@@ -126,8 +138,9 @@ partial_index(
     jobs.c.input_bytes,
     where=is_waiting,
 )
+partial_index("ix_jobs_held", jobs.c.key_id, jobs.c.created_at, jobs.c.id, where=is_held)
 partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
-partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_running)
+partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_leased)
 partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
 # A batch is counted, and its jobs are listed, from this alone; other jobs are not in it.
 partial_index("ix_jobs_batch", jobs.c.batch_id, jobs.c.status, jobs.c.id, where=is_of_a_batch)
@@ -174,10 +187,7 @@ attempts = Table(
     Column("error_message", Text),
     Column("audio_seconds", Float),
     Column("cpu_seconds", Float),
-    CheckConstraint(
-        f"outcome IS NULL OR outcome IN ({', '.join(repr(str(outcome)) for outcome in AttemptOutcome)})",
-        name="outcome",
-    ),
+    one_of("outcome", AttemptOutcome),
 )
 
 artifacts = Table(

@@ -31,8 +31,9 @@ async def test_a_retry_is_published_when_its_time_has_come_and_once(house: House
 
 async def test_a_job_that_was_meant_for_later_begins_then_and_has_not_waited_before(house: House) -> None:
     later = JobOptions(not_before=datetime.now(UTC) + timedelta(hours=10))
-    (upload_id,) = {(await house.view(job_id)).input.id for job_id in await house.create()}
-    made = await house.jobs.create(SPEC, upload_id=upload_id, queue="low", max_attempts=4, options=later)
+    (view,) = [await house.view(job_id) for job_id in await house.create()]
+    assert view.input is not None
+    made = await house.jobs.create(SPEC, upload_id=view.input.id, queue="low", max_attempts=4, options=later)
     assert made.not_before == later.not_before
     duty = DueJobs(house.jobs, house.publisher, batch=10)
     assert await duty.perform() == Outcome(0)

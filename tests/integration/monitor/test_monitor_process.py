@@ -88,7 +88,9 @@ async def test_it_removes_what_was_kept_for_as_long_as_the_settings_say(house: H
         assert monitor.sample("jobs_finished_total", status="canceled", queue="default") == 2
         for kind in ("expired_artifacts", "expired_inputs", "forgotten_jobs", "stray_blobs"):
             assert monitor.sample("reconciler_failures_total", kind=kind) == 0
-    assert (await house.view(recent)).input.filename == "voice.wav"
+    its_input = (await house.view(recent)).input
+    assert its_input is not None
+    assert its_input.filename == "voice.wav"
 
 
 @on_postgresql

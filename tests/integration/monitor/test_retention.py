@@ -12,13 +12,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import func, select, update
 
-from services.api.ingest import Ingest
 from services.monitor.duties import Duty, Outcome, expired_inputs
 from services.monitor.duties.expired_artifacts import ExpiredArtifacts
 from services.monitor.duties.expired_inputs import ExpiredInputs
 from services.monitor.duties.forgotten_jobs import ForgottenJobs
 from services.monitor.duties.stray_blobs import StrayBlobs
 from shared.blobs import Blobs, artifact_key, input_key
+from shared.ingest import Ingest
 from shared.schema.jobs import AttemptOutcome, JobStatus, Upload
 from shared.schema.options import JobOptions
 from shared.store import retention as retention_module
@@ -236,7 +236,9 @@ async def test_an_input_goes_in_two_steps(warehouse: Warehouse) -> None:
     await warehouse.age(upload, expired_at=SETTLED_SECONDS + 1)
     assert await perform_all(duty) == 1
     assert not warehouse.has(upload)
-    assert (await warehouse.house.view(job_id)).input.id == upload.id
+    its_input = (await warehouse.house.view(job_id)).input
+    assert its_input is not None
+    assert its_input.id == upload.id
     with pytest.raises(UploadMissing):
         await warehouse.create(upload)
     assert await perform_all(duty) == 0
@@ -308,7 +310,9 @@ async def test_a_job_that_did_not_see_the_expiry_keeps_its_input(warehouse: Ware
     assert warehouse.has(upload)
     # It is an upload like others again.
     await warehouse.create(upload)
-    assert (await warehouse.house.view(job_id)).input.id == upload.id
+    its_input = (await warehouse.house.view(job_id)).input
+    assert its_input is not None
+    assert its_input.id == upload.id
 
 
 async def test_a_store_that_fails_removes_nothing(warehouse: Warehouse) -> None:

@@ -39,10 +39,16 @@ class Life:
         self.views = JobViews(database)
         self.backlog = Backlog(database)
 
-    async def create(self, max_attempts: int = 4, options: JobOptions = NO_OPTIONS) -> UUID:
-        upload = await Uploads(self.database).add(sha256="cd" * 32, size_bytes=3, filename="voice.wav")
+    async def create(self, max_attempts: int = 4, key_id: UUID | None = None, options: JobOptions = NO_OPTIONS) -> UUID:
+        upload = await Uploads(self.database).add(sha256="cd" * 32, size_bytes=3, filename="voice.wav", key_id=key_id)
         created = await self.jobs.create(
-            SPEC, upload_id=upload.id, queue="default", max_attempts=max_attempts, options=options
+            SPEC,
+            upload_id=upload.id,
+            queue="default",
+            max_attempts=max_attempts,
+            options=options,
+            key_id=key_id,
+            owner=key_id,
         )
         return created.event.job_id
 

@@ -21,6 +21,7 @@ async def test_a_new_job_is_queued_and_shows_what_was_asked(life: Life) -> None:
     view = await life.view(await life.create())
     assert view.status is JobStatus.QUEUED
     assert [operation.name for operation in view.operations] == ["loudness", "transcode"]
+    assert view.input is not None
     assert (view.input.filename, view.input.size_bytes) == ("voice.wav", 3)
     assert (view.progress, view.attempts, view.artifacts, view.results) == (0, (), (), {})
     assert view.created_at.tzinfo is not None

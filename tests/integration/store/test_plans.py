@@ -10,6 +10,7 @@ import json
 import pkgutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -20,8 +21,11 @@ from asyncpg.connection import LoggedQuery
 from sqlalchemy import event, text
 
 import shared.store
+from shared.key_secrets import digest_of, new_secret
 from shared.schema.jobs import JobStatus
+from shared.schema.keys import Scope
 from shared.schema.presets import Preset
+from shared.store.api_keys import ApiKeys
 from shared.store.archives import Archives
 from shared.store.audit import AuditOutcome, AuditTrail
 from shared.store.backlog import Backlog, OverdueJob
@@ -31,10 +35,12 @@ from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.finished import Finished
 from shared.store.footprint import Footprint
+from shared.store.idempotency import Answer, IdempotencyKeys, Reservation
 from shared.store.job_changes import JobChanges
 from shared.store.job_lists import JobLists, Wanted
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
+from shared.store.key_usage import KeyUsage
 from shared.store.leadership import Leadership
 from shared.store.one_statement import Lender, OneStatement
 from shared.store.operations_views import OperationsViews
@@ -43,6 +49,7 @@ from shared.store.queue_pauses import QueuePauses
 from shared.store.records import Claim, JobOrder, Lease
 from shared.store.retention import Position, Retention, StoredUpload
 from shared.store.tallies import Tallies
+from shared.store.turns import Turns
 from shared.store.uploads import Uploads
 from shared.store.workers import Workers
 from tests.integration.store.conftest import ARTIFACT, RESULTS, SPEC, USAGE
@@ -51,11 +58,19 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads", "batches"})
 # An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
+# One in a hundred jobs is of a key, which may have two of them run at a time.
+KEY = UUID("01901000-0000-7000-8000-000000000001")
 # Ids are in the order of creation, as UUIDv7 has them.
 POPULATION = (
+    f"""
+    INSERT INTO api_keys (id, name, prefix, secret_sha256, scopes, created_at, max_running_jobs)
+    SELECT CASE WHEN n = 5 THEN '{KEY}' ELSE gen_random_uuid() END, 'key', 'wm_', n::text, '[]', now(), 2
+    FROM generate_series(1, 50) n
+    """,
     """
-    INSERT INTO uploads (id, sha256, size_bytes, filename, created_at, expired_at, removed_at)
-    SELECT gen_random_uuid(), encode(sha256(n::text::bytea), 'hex'), 1000 + n, 'a.wav', now() - n * interval '78 s',
+    INSERT INTO uploads (id, key_id, sha256, size_bytes, filename, created_at, expired_at, removed_at)
+    SELECT gen_random_uuid(), (SELECT id FROM api_keys WHERE secret_sha256 = (n % 5000)::text),
+           encode(sha256(n::text::bytea), 'hex'), 1000 + n, 'a.wav', now() - n * interval '78 s',
            CASE WHEN n > 99000 THEN now() - interval '1 day' END, CASE WHEN n > 99500 THEN now() END
     FROM generate_series(1, 100000) n
     """,
@@ -63,13 +78,15 @@ POPULATION = (
     CREATE TEMPORARY TABLE numbered AS SELECT id, row_number() OVER () AS n FROM uploads WHERE expired_at IS NULL
     """,
     """
-    INSERT INTO jobs (id, status, queue, priority, spec, upload_id, input_bytes, version, progress, cancel_requested,
+    INSERT INTO jobs (id, key_id, status, queue, priority, spec, upload_id, input_bytes, version, progress,
+                      cancel_requested,
                       attempt, attempts_spent, max_attempts, lease_token, lease_expires_at, worker, not_before,
                       dispatched_at, error_code, error_message, poisoned, created_at, due_at, started_at,
                       finished_at, preset, metadata, expires_at)
     SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || '7'
             || substr(md5(k::text), 1, 3) || '8' || substr(md5(k::text), 4, 15))::uuid,
-           status, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
+           (SELECT id FROM api_keys WHERE secret_sha256 = (k % 5000)::text), status,
+           CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
            numbered.id, 1000, 3, 0.5, false, 1, 1, 4,
            CASE WHEN status = 'running' THEN gen_random_uuid() END,
            CASE WHEN status = 'running' THEN now() + interval '30 s' END,
@@ -136,6 +153,11 @@ class Place:
         self.tallies = Tallies(database)
         self.footprint = Footprint(database)
         self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
+        self.keys = ApiKeys(database)
+        self.usage = KeyUsage(database)
+        self.turns = Turns(database)
+        self.idempotency = IdempotencyKeys(database)
+        self.key_id = KEY
         self.upload_id = uuid4()
         self.digest = "0f" * 32
         # Where a walk through the history may have come to.
@@ -174,6 +196,22 @@ class Place:
 
     async def archive(self, of: Callable[[UUID], AsyncIterator[object]], which: Awaitable[UUID]) -> None:
         assert [file async for file in of(await which)] == []
+
+    async def reservation(self) -> Reservation:
+        reserved = await self.idempotency.reserve(str(uuid4()), key_id=self.key_id, fingerprint="ab" * 32)
+        assert isinstance(reserved, Reservation)
+        return reserved
+
+    async def completed(self, reservation: Reservation) -> None:
+        async with self.database.write() as connection:
+            await self.idempotency.complete(connection, reservation, Answer(202, "{}", "/api/jobs/1"))
+
+    async def held(self) -> None:
+        for _ in range(3):
+            await self.jobs.create(
+                SPEC, upload_id=self.upload_id, queue="default", max_attempts=4, key_id=self.key_id, owner=None
+            )
+        assert len(await self.turns.release(self.key_id, limit=BATCH)) == 2
 
     async def claimed(self) -> Claim:
         claim = await self.jobs.claim(await self.new(), worker="host/1/1", lease_seconds=30)
@@ -233,6 +271,10 @@ class Place:
         ):
             await self.job_lists.page(wanted, before=newest[-1].id, limit=51)
             await self.job_lists.page(wanted, before=None, limit=51)
+            for owner in (self.key_id, uuid4()):
+                theirs = replace(wanted, owner=owner)
+                await self.job_lists.page(theirs, before=None, limit=51)
+                await self.job_lists.page(theirs, before=newest[-1].id, limit=51)
 
     async def put(self) -> None:
         assert await self.presets.create(None, PRESET, at_most=1)
@@ -249,6 +291,15 @@ BATCH = 100
 CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Archives.of_batch": lambda place: place.archive(place.archives.of_batch, place.batch()),
     "Archives.of_job": lambda place: place.archive(place.archives.of_job, place.new()),
+    "ApiKeys.create": lambda place: place.keys.create(new_secret(), name="a", scopes=[Scope.READ]),
+    "ApiKeys.make_first": lambda place: place.keys.make_first(new_secret()),
+    "ApiKeys.find": lambda place: place.keys.find(digest_of(new_secret())),
+    "ApiKeys.get": lambda place: place.keys.get(place.key_id),
+    "ApiKeys.valid_among": lambda place: place.keys.valid_among([uuid4() for _ in range(BATCH)]),
+    "ApiKeys.any": lambda place: place.keys.any(),
+    "ApiKeys.all": lambda place: place.keys.all(),
+    "ApiKeys.rotate": lambda place: place.keys.rotate(uuid4(), new_secret(), overlap_seconds=60),
+    "ApiKeys.revoke": lambda place: place.keys.revoke(uuid4()),
     "AuditTrail.begin": lambda place: place.audit.begin(who="Ada", action="pause", target="low"),
     "AuditTrail.end": lambda place: place.audit.end(uuid4(), AuditOutcome.DONE, "Done."),
     "AuditTrail.get": lambda place: place.audit.get(uuid4()),
@@ -275,6 +326,15 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "JobChanges.now": lambda place: place.changes.now(),
     "JobChanges.since": lambda place: place.changed(),
     "JobChanges.of_batch": lambda place: place.changed_in_batch(),
+    "IdempotencyKeys.reserve": lambda place: place.reservation(),
+    "IdempotencyKeys.complete": lambda place: _with(place.completed, place.reservation()),
+    "IdempotencyKeys.complete_alone": lambda place: _with(
+        lambda reserved: place.idempotency.complete_alone(reserved, Answer(201, "{}")), place.reservation()
+    ),
+    "IdempotencyKeys.release": lambda place: _with(place.idempotency.release, place.reservation()),
+    "IdempotencyKeys.forget": lambda place: place.idempotency.forget(BATCH),
+    "KeyUsage.queued_jobs": lambda place: place.usage.queued_jobs(place.key_id, at_most=1000),
+    "KeyUsage.stored_bytes": lambda place: place.usage.stored_bytes(place.key_id),
     "JobLists.page": lambda place: place.pages(),
     "JobViews.get": lambda place: _with(place.views.get, place.new()),
     "JobViews.event": lambda place: _with(place.views.event, place.new()),
@@ -351,6 +411,8 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     ),
     "Tallies.add": lambda place: place.tallies.add("x", {"a": 1, "b": 2}),
     "Tallies.all": lambda place: place.tallies.all(),
+    "Turns.release": lambda place: place.held(),
+    "Turns.waiting_keys": lambda place: place.turns.waiting_keys(),
     "Uploads.add": lambda place: place.upload(),
     "Uploads.kept": lambda place: place.uploads.kept([uuid4() for _ in range(BATCH)]),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),

@@ -1,7 +1,8 @@
 import pytest
 from werkzeug.http import parse_options_header
 
-from services.api.filenames import cleaned, content_disposition
+from services.api.filenames import content_disposition
+from shared.filenames import cleaned
 
 
 @pytest.mark.parametrize(

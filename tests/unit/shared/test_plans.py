@@ -15,7 +15,8 @@ SPEC = JobSpec.model_validate(
             *(dict(operation.example) for operation in OPERATIONS),
             *({"op": "transcode", "format": form, "name": form} for form in ("mp3", "opus", "aac", "flac", "wav")),
             {"op": "transcode", "format": "alac", "name": "alac"},
-            {"op": "waveform", "formats": ["json"], "name": "json"},
+            {"op": "waveform", "formats": ["json", "svg"], "name": "json"},
+            {"op": "loudness", "series": ["json"], "name": "series"},
             {"op": "split", "every_seconds": 1, "format": "opus", "name": "parts"},
             {"op": "split", "every_seconds": 1, "files": False, "name": "chapters"},
         ]
@@ -36,4 +37,4 @@ def test_the_files_of_a_plan_are_those_that_the_engine_makes(tmp_path: Path) -> 
     }
     # What was not planned by name are the further parts of what was.
     assert made.keys() - planned.keys() == {"parts-002.opus"}
-    assert {file.operation for file in planned.values() if not file.certain} == {"split", "parts"}
+    assert {file.operation for file in planned.values() if not file.certain} == {"probe", "split", "parts"}

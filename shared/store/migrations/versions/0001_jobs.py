@@ -60,6 +60,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_finished_watermark")),
     )
     op.create_table(
+        "idempotency_keys",
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("token", sa.Uuid(), nullable=False),
+        sa.Column("reserved_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=True),
+        sa.Column("location", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("scope", "key", name=op.f("pk_idempotency_keys")),
+    )
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_idempotency_keys_created_at"), ["created_at"], unique=False)
+
+    op.create_table(
         "leaderships",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
@@ -116,6 +132,29 @@ def upgrade() -> None:
             postgresql_where=sa.text("key_id IS NULL"),
             sqlite_where=sa.text("key_id IS NULL"),
         )
+
+    op.create_table(
+        "unfinished_uploads",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("way", sa.Text(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("received_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("filename", sa.Text(), nullable=True),
+        sa.Column("metadata", sa.Text(), nullable=True),
+        sa.Column("sha256", sa.Text(), nullable=True),
+        sa.Column("writer", sa.Uuid(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("expires_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("completed_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("key_id", sa.Uuid(), nullable=True),
+        sa.CheckConstraint("way IN ('tus', 'presigned')", name=op.f("ck_unfinished_uploads_way")),
+        sa.CheckConstraint("received_bytes BETWEEN 0 AND size_bytes", name=op.f("ck_unfinished_uploads_received")),
+        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_unfinished_uploads_key_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_unfinished_uploads")),
+    )
+    with op.batch_alter_table("unfinished_uploads", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_unfinished_uploads_expires_at"), ["expires_at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_unfinished_uploads_key_id"), ["key_id"], unique=False)
 
     op.create_table(
         "uploads",
@@ -213,6 +252,17 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_batches_webhook_id"), ["webhook_id"], unique=False)
 
     op.create_table(
+        "upload_pieces",
+        sa.Column("upload_id", sa.Uuid(), nullable=False),
+        sa.Column("start_byte", sa.BigInteger(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("blob_key", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["upload_id"], ["unfinished_uploads.id"], name=op.f("fk_upload_pieces_upload_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("upload_id", "start_byte", name=op.f("pk_upload_pieces")),
+    )
+    op.create_table(
         "webhook_deliveries",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("webhook_id", sa.Uuid(), nullable=False),
@@ -265,7 +315,8 @@ def upgrade() -> None:
         sa.Column("spec", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
         sa.Column("preset", sa.Text(), nullable=True),
         sa.Column("metadata", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
-        sa.Column("upload_id", sa.Uuid(), nullable=False),
+        sa.Column("upload_id", sa.Uuid(), nullable=True),
+        sa.Column("has_inputs", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
         sa.Column("batch_id", sa.Uuid(), nullable=True),
         sa.Column("webhook_id", sa.Uuid(), nullable=True),
         sa.Column("notify", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
@@ -281,6 +332,7 @@ def upgrade() -> None:
         sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("worker", sa.Text(), nullable=True),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("held", sa.Boolean(), server_default=sa.text("(FALSE)"), nullable=False),
         sa.Column("dispatched_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("results", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("error_code", sa.Text(), nullable=True),
@@ -294,12 +346,18 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("artifacts_removed_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("key_id", sa.Uuid(), nullable=True),
+        sa.CheckConstraint(
+            "(lease_token IS NOT NULL) = (status = 'running') OR (status = 'fetching' AND lease_token IS NOT NULL)",
+            name=op.f("ck_jobs_lease"),
+        ),
         sa.CheckConstraint("(status = 'failed') = (error_message IS NOT NULL)", name=op.f("ck_jobs_error")),
-        sa.CheckConstraint("(status = 'running') = (lease_token IS NOT NULL)", name=op.f("ck_jobs_lease")),
         sa.CheckConstraint("priority IN ('high', 'default', 'low')", name=op.f("ck_jobs_priority")),
         sa.CheckConstraint(
             "status IN ('fetching', 'queued', 'running', 'succeeded', 'failed', 'canceled')",
             name=op.f("ck_jobs_status"),
+        ),
+        sa.CheckConstraint(
+            "upload_id IS NOT NULL OR status IN ('fetching', 'failed', 'canceled')", name=op.f("ck_jobs_input")
         ),
         sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name=op.f("fk_jobs_batch_id")),
         sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_jobs_key_id")),
@@ -318,8 +376,8 @@ def upgrade() -> None:
             "ix_jobs_due",
             ["not_before"],
             unique=False,
-            postgresql_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
-            sqlite_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
+            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NOT NULL"),
+            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NOT NULL"),
         )
         batch_op.create_index(
             "ix_jobs_expiring",
@@ -350,6 +408,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("finished_at IS NOT NULL"),
         )
         batch_op.create_index(
+            "ix_jobs_held",
+            ["key_id", "created_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND held"),
+            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND held"),
+        )
+        batch_op.create_index(
             "ix_jobs_key",
             ["key_id", "id"],
             unique=False,
@@ -367,8 +432,8 @@ def upgrade() -> None:
             "ix_jobs_lease",
             ["lease_expires_at"],
             unique=False,
-            postgresql_where=sa.text("status = 'running'"),
-            sqlite_where=sa.text("status = 'running'"),
+            postgresql_where=sa.text("lease_token IS NOT NULL"),
+            sqlite_where=sa.text("lease_token IS NOT NULL"),
         )
         batch_op.create_index(
             "ix_jobs_metadata",
@@ -406,8 +471,8 @@ def upgrade() -> None:
             "ix_jobs_waiting",
             ["queue", "due_at", "id", "dispatched_at", "input_bytes"],
             unique=False,
-            postgresql_where=sa.text("status = 'queued' AND not_before IS NULL"),
-            sqlite_where=sa.text("status = 'queued' AND not_before IS NULL"),
+            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
+            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
         )
 
     op.create_table(
@@ -436,23 +501,40 @@ def upgrade() -> None:
         sa.Column("audio_seconds", sa.Float(), nullable=True),
         sa.Column("cpu_seconds", sa.Float(), nullable=True),
         sa.CheckConstraint(
-            "outcome IS NULL OR outcome IN ('succeeded', 'failed', 'canceled', 'retried', 'lost', 'handed_back')",
+            "outcome IN ('succeeded', 'failed', 'canceled', 'retried', 'lost', 'handed_back', 'fetched')",
             name=op.f("ck_attempts_outcome"),
         ),
         sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_attempts_job_id"), ondelete="CASCADE"),
         sa.PrimaryKeyConstraint("job_id", "number", name=op.f("pk_attempts")),
     )
+    op.create_table(
+        "job_inputs",
+        sa.Column("job_id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=False),
+        sa.Column("upload_id", sa.Uuid(), nullable=True),
+        sa.Column("url", sa.Text(), nullable=True),
+        sa.CheckConstraint("upload_id IS NOT NULL OR url IS NOT NULL", name=op.f("ck_job_inputs_source")),
+        sa.ForeignKeyConstraint(["job_id"], ["jobs.id"], name=op.f("fk_job_inputs_job_id"), ondelete="CASCADE"),
+        sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], name=op.f("fk_job_inputs_upload_id")),
+        sa.PrimaryKeyConstraint("job_id", "name", name=op.f("pk_job_inputs")),
+    )
+    with op.batch_alter_table("job_inputs", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_job_inputs_upload_id"), ["upload_id"], unique=False)
 
 
 def downgrade() -> None:
     """Undo."""
+    with op.batch_alter_table("job_inputs", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_job_inputs_upload_id"))
+
+    op.drop_table("job_inputs")
     op.drop_table("attempts")
     op.drop_table("artifacts")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_jobs_waiting",
-            postgresql_where=sa.text("status = 'queued' AND not_before IS NULL"),
-            sqlite_where=sa.text("status = 'queued' AND not_before IS NULL"),
+            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
+            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
         )
         batch_op.drop_index(batch_op.f("ix_jobs_upload_id"))
         batch_op.drop_index("ix_jobs_status_id")
@@ -473,7 +555,9 @@ def downgrade() -> None:
             sqlite_where=sa.text("metadata IS NOT NULL"),
         )
         batch_op.drop_index(
-            "ix_jobs_lease", postgresql_where=sa.text("status = 'running'"), sqlite_where=sa.text("status = 'running'")
+            "ix_jobs_lease",
+            postgresql_where=sa.text("lease_token IS NOT NULL"),
+            sqlite_where=sa.text("lease_token IS NOT NULL"),
         )
         batch_op.drop_index(
             "ix_jobs_key_unfinished",
@@ -482,6 +566,11 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_jobs_key", postgresql_where=sa.text("key_id IS NOT NULL"), sqlite_where=sa.text("key_id IS NOT NULL")
+        )
+        batch_op.drop_index(
+            "ix_jobs_held",
+            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND held"),
+            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND held"),
         )
         batch_op.drop_index(
             "ix_jobs_finished",
@@ -503,8 +592,8 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_jobs_due",
-            postgresql_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
-            sqlite_where=sa.text("status = 'queued' AND not_before IS NOT NULL"),
+            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NOT NULL"),
+            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NOT NULL"),
         )
         batch_op.drop_index(
             "ix_jobs_batch",
@@ -527,6 +616,7 @@ def downgrade() -> None:
         )
 
     op.drop_table("webhook_deliveries")
+    op.drop_table("upload_pieces")
     with op.batch_alter_table("batches", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_batches_webhook_id"))
         batch_op.drop_index(
@@ -562,6 +652,11 @@ def downgrade() -> None:
         )
 
     op.drop_table("uploads")
+    with op.batch_alter_table("unfinished_uploads", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_unfinished_uploads_key_id"))
+        batch_op.drop_index(batch_op.f("ix_unfinished_uploads_expires_at"))
+
+    op.drop_table("unfinished_uploads")
     with op.batch_alter_table("presets", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_presets_without_key", postgresql_where=sa.text("key_id IS NULL"), sqlite_where=sa.text("key_id IS NULL")
@@ -575,6 +670,10 @@ def downgrade() -> None:
     op.drop_table("tallies")
     op.drop_table("queue_pauses")
     op.drop_table("leaderships")
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_idempotency_keys_created_at"))
+
+    op.drop_table("idempotency_keys")
     op.drop_table("finished_watermark")
     op.drop_table("finished_totals")
     op.drop_table("audit")

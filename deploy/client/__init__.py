@@ -1,0 +1,1 @@
+"""The typed Python client, which is generated from docs/openapi.json."""
