@@ -45,7 +45,11 @@ class JobMessage:
     job_id: UUID
     queue: str
     traceparent: str | None = None
-    task: ClassVar[str] = RUN_JOB
+
+    @property
+    def task(self) -> str:
+        """What is to be done. While a job waits on the queue `io` it is to be fetched, and nowhere else."""
+        return FETCH_INPUT if self.queue == IO_QUEUE else RUN_JOB
 
     @property
     def argument(self) -> str:

@@ -12,10 +12,9 @@ from fastapi.responses import StreamingResponse
 
 from services.api.filenames import attachment
 from shared.blobs import BlobMissing, Blobs
-from shared.filenames import cleaned
+from shared.filenames import UNNAMED, cleaned
 from shared.store.archives import ArchivedFile
 
-_UNNAMED = "audio"
 # What of a UUIDv7 no other job of a batch has, in the length of a name.
 _ID_DIGITS = 12
 _GONE = "_gone.txt"
@@ -24,7 +23,7 @@ _GONE = "_gone.txt"
 def archive_response(filename: str, pieces: AsyncIterator[bytes]) -> StreamingResponse:
     """An archive as it is made, to be saved under a name."""
     headers = {
-        "Content-Disposition": attachment(cleaned(filename) or _UNNAMED),
+        "Content-Disposition": attachment(filename),
         "X-Content-Type-Options": "nosniff",
         "Cache-Control": "private, no-store",
     }
@@ -101,10 +100,10 @@ def _described(name: str, file: ArchivedFile) -> zipfile.ZipInfo:
 
 def _path(file: ArchivedFile, *, by_job: bool) -> str:
     """Within the archive. Neither part has a slash or control characters, nor is one of the dots."""
-    name = cleaned(file.name) or _UNNAMED
+    name = cleaned(file.name) or UNNAMED
     return f"{_folder(file.job_id, file.input_filename)}/{name}" if by_job else name
 
 
 def _folder(job_id: UUID, input_filename: str | None) -> str:
-    stem = PurePosixPath(cleaned(input_filename) or _UNNAMED).stem
+    stem = PurePosixPath(cleaned(input_filename) or UNNAMED).stem
     return f"{stem}-{job_id.hex[-_ID_DIGITS:]}"

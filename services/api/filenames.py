@@ -4,7 +4,7 @@ from urllib.parse import quote
 
 from werkzeug.http import dump_options_header
 
-from shared.filenames import artifact_filename
+from shared.filenames import UNNAMED, artifact_filename, cleaned
 
 # RFC 5987 attr-char, without letters and digits.
 _ATTR_CHARS = "!#$&+-.^_`|~"
@@ -16,7 +16,8 @@ def content_disposition(input_filename: str | None, artifact: str) -> str:
 
 
 def attachment(name: str) -> str:
-    """RFC 6266: save as this name."""
+    """RFC 6266: save as this name, which may hold anything."""
+    name = cleaned(name) or UNNAMED
     plain = name.encode("ascii", "replace").decode().replace("?", "_")
     options = {"filename": plain}
     if plain != name:

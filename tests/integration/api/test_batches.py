@@ -270,7 +270,7 @@ async def test_ten_thousand_jobs_on_postgresql(tmp_path: Path, postgres_url: str
         async with client_of(system) as api:
             answer = await api.post("/api/uploads", files={"file": ("talk.wav", b"some audio")})
             one = {"input": {"id": answer.json()["id"]}, "operations": PROBE}
-            await made(api, one["input"], 100)
+            await made(api, {"id": answer.json()["id"]}, 100)
             before = process.memory_info().rss
 
             async def sent() -> AsyncIterator[bytes]:
