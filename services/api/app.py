@@ -85,8 +85,8 @@ def create_app(configured: Settings) -> FastAPI:
         archives,
         tus,
         uploads,
-        webhooks,
         presets,
+        webhooks,
         keys,
     ):
         app.include_router(module.router, dependencies=GUARDS, responses=documentation.answers(401, 403, 429))

@@ -97,12 +97,12 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     blobs = Blobs.from_settings(settings)
     redis = connect(settings)
     views = JobViews(database)
+    batches, changes = BatchViews(database), JobChanges(database)
     keys = ApiKeys(database)
     limiter = RateLimiter(redis, on_fallback=metrics.rate_limit_fallbacks.inc)
     quotas = Quotas(KeyUsage(database))
     uploads, unfinished = Uploads(database), UnfinishedUploads(database)
     ingest = Ingest(blobs, uploads, max_bytes=settings.max_upload_bytes)
-    batches, changes = BatchViews(database), JobChanges(database)
     presets = Presets(database)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
@@ -147,7 +147,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 webhooks=Webhooks(database),
                 deliveries=Deliveries(database),
                 changes=changes,
-                uploads=uploads,
+                uploads=Uploads(database),
                 group_watch=group_watch,
                 metrics=metrics,
             )
