@@ -9,7 +9,7 @@ from fastapi.responses import RedirectResponse
 
 from services.api import documentation, problems, resources
 from services.api.metrics import ApiMetrics, MetricsMiddleware
-from services.api.routes import artifacts, events, health, jobs, operations, tus, uploads
+from services.api.routes import artifacts, events, health, jobs, operations, presigned, tus, uploads
 from shared.settings import Settings, settings
 from shared.telemetry.logs import configure_logs
 from shared.telemetry.metrics import MetricsServer
@@ -56,7 +56,7 @@ def create_app(configured: Settings) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app, metrics)
     documentation.install(app)
-    for module in (jobs, events, artifacts, tus, uploads, operations, health):
+    for module in (jobs, events, artifacts, presigned, tus, uploads, operations, health):
         app.include_router(module.router)
     app.add_api_route("/", _to_documentation, include_in_schema=False)
     return app

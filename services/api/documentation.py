@@ -14,10 +14,11 @@ from services.api.bodies import FILE_PART, FORM, JSON, SPEC_PART
 from services.api.problems import Problem
 from shared.schema.events import JobEvent
 from shared.schema.jobs import FormSpec, JobRequest
+from shared.schema.uploads import PresignedRequest
 
 _REFERENCE = "#/components/schemas/{model}"
 # Models that the document names and no route's signature does.
-_MODELS: tuple[type[BaseModel], ...] = (Problem, FormSpec, JobRequest, JobEvent)
+_MODELS: tuple[type[BaseModel], ...] = (Problem, FormSpec, JobRequest, PresignedRequest, JobEvent)
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
 
 _PROBLEMS = {

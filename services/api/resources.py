@@ -14,6 +14,7 @@ from services.api.dispatcher import Dispatcher
 from services.api.inputs import Inputs
 from services.api.job_watch import JobWatch
 from services.api.metrics import ApiMetrics
+from services.api.presigned import Presigned
 from services.api.resumable import Resumable
 from shared.addresses import AddressRule
 from shared.blobs import Blobs
@@ -46,6 +47,7 @@ class Resources:
     inputs: Inputs
     unfinished: UnfinishedUploads
     resumable: Resumable
+    presigned: Presigned
     dispatcher: Dispatcher
     events: EventPublisher
     watch: JobWatch
@@ -61,6 +63,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     views = JobViews(database)
     uploads, unfinished = Uploads(database), UnfinishedUploads(database)
     ingest = Ingest(blobs, uploads, max_bytes=settings.max_upload_bytes)
+    large = Ingest(blobs, uploads, max_bytes=settings.max_input_bytes)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
@@ -79,9 +82,8 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 admission=admission,
                 ingest=ingest,
                 unfinished=unfinished,
-                resumable=Resumable(
-                    blobs, unfinished, uploads, Ingest(blobs, uploads, max_bytes=settings.max_input_bytes)
-                ),
+                resumable=Resumable(blobs, unfinished, uploads, large),
+                presigned=Presigned(blobs, unfinished, uploads, large, settings),
                 inputs=Inputs(blobs, uploads, ingest, views, AddressRule.of(settings.outbound_allowed_networks)),
                 dispatcher=dispatcher,
                 events=EventPublisher(redis),
