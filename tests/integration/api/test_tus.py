@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import io
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -60,6 +60,15 @@ async def job_on(api: httpx.AsyncClient, path: str) -> dict[str, Any]:
     return job
 
 
+async def until(question: Callable[[], Awaitable[Any]]) -> Any:
+    """The first answer that is not nothing."""
+    for _ in range(600):
+        if found := await question():
+            return found
+        await asyncio.sleep(0.05)
+    raise AssertionError("waited in vain")
+
+
 async def incoming(store: Store) -> set[str]:
     return {blob.key async for blob in store.blobs.list("incoming")}
 
@@ -71,7 +80,7 @@ async def test_a_client_of_the_protocols_makers(
     before = await incoming(store)
 
     def upload() -> str:
-        uploader = TusClient(f"{system.client.base_url}{PATH.removeprefix('/')}").uploader(
+        uploader = TusClient(f"http://127.0.0.1:{system.api_port}{PATH}").uploader(
             file_stream=io.BytesIO(TALK),
             chunk_size=300_000,
             metadata={"filename": "Größe.wav"},
@@ -132,9 +141,7 @@ async def test_what_had_come_outlives_a_broken_connection_and_a_killed_server(
     await writer.drain()
     writer.close()
     await writer.wait_closed()
-    async with asyncio.timeout(30):
-        while (received := await offset(api, path)) == 0:
-            await asyncio.sleep(0.05)
+    received = await until(lambda: offset(api, path))
     # The kernel may have lost the end of what was sent, and no more than that.
     assert 0 < received <= 500_000
     system.kill(system.process("api"))
@@ -158,9 +165,7 @@ async def test_who_connects_again_wins_over_the_old_connection(api: httpx.AsyncC
     old = asyncio.create_task(api.patch(path, headers={**BYTES, "Upload-Offset": "0"}, content=slowly()))
     await sent.wait()
     # Until its first byte is there the other one would be the newer.
-    async with asyncio.timeout(30):
-        while not await _writer(store, path):
-            await asyncio.sleep(0.02)
+    await until(lambda: _writer(store, path))
     assert (await send(api, path, 0, b"0123456789")).status_code == 204
     goes_on.set()
     problem(await old, 409, "wrong-offset")
@@ -233,8 +238,8 @@ async def test_what_is_wrong_changes_nothing(api: httpx.AsyncClient, store: Stor
     # Without a length at the beginning it shows when there are too many.
     answer = await api.patch(path, headers=at_4, content=_in_parts(b"4567890"))
     problem(answer, 413, "too-large")
-    assert await incoming(store) == before | (await incoming(store))
     assert await offset(api, path) in (4, 8)
+    assert len(await incoming(store) - before) <= 1
 
 
 async def _in_parts(data: bytes) -> AsyncIterator[bytes]:
