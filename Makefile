@@ -56,6 +56,12 @@ deploy-check: uv ## Hold the files for Kubernetes and systemd against their sche
 worker: uv ## Start one Celery worker (needs REDIS_HOST and DATABASE_URL, or a `make run`'s)
 	@$(RUN) --group worker deploy/local/start_celery_worker.sh
 
+# EXPIRES=2030-01-31 or 90d; what else a key can have: `python -m services.api.access.cli --help`.
+SCOPES ?= submit,read
+.PHONY: key
+key: uv ## Make an API key: NAME="podcast site", SCOPES=submit,read,admin, EXPIRES=90d (needs DATABASE_URL)
+	@$(RUN) --group api python -m services.api.access.cli --name "$$NAME" --scopes "$(SCOPES)" --expires "$$EXPIRES"
+
 .PHONY: flower
 flower: uv ## Watch the Celery workers with Flower
 	@$(RUN) --group worker --group flower celery -A services.worker.app flower
@@ -114,8 +120,12 @@ docs: uv ## Write the pages and resources that come from the code, the rules and
 	@$(RUN) --group test python -m deploy.kubernetes.generated_files
 
 .PHONY: screenshots
-screenshots: uv ## Take the pictures of docs/images/ again, of a Wavemill under load (needs chromium)
+screenshots: uv ## Take the pictures of the operations page again, of a Wavemill under load (needs chromium)
 	@$(STACK) --group test --group browser python -m deploy.docs.screenshots
+
+.PHONY: pictures
+pictures: uv ## Draw the pictures of docs/operations.md again, by the audio engine
+	@$(RUN) --group worker python -m deploy.docs.pictures
 
 .PHONY: lock
 lock: uv ## Bring uv.lock in line with pyproject.toml

@@ -121,6 +121,24 @@ class Settings(BaseSettings):
         ge=0,
         description="With less room on the disk of a local blob store, new work is refused with 507; 0 is no limit.",
     )
+    require_keys: bool = Field(
+        default=False,
+        description="Also on this machine nobody is let in without an API key; others never are.",
+    )
+    bootstrap_key: SecretStr | None = Field(
+        default=None,
+        description="Secret of the first API key, which `python -m shared.store.migrate --first-key` makes.",
+    )
+    key_requests_per_second: float = Field(
+        default=50.0, ge=0, description="Requests a second of one API key, unless it has a limit of its own; 0: none."
+    )
+    key_burst: int = Field(default=200, ge=1, description="The same at once, after a time without any.")
+    key_max_queued_jobs: int = Field(
+        default=20_000, ge=0, description="The same for jobs of one key that wait; 0 is no limit."
+    )
+    key_max_stored_bytes: int = Field(
+        default=0, ge=0, description="The same for the bytes of its inputs and results; 0 is no limit."
+    )
     events_heartbeat_seconds: float = Field(
         default=15.0, gt=0, description="A comment is sent on an idle event stream this often."
     )

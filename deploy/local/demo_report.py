@@ -19,7 +19,8 @@ from shared.schema.results import (
 
 def results_table(job: JobView) -> Table:
     """One group of rows for each result, then the artifacts with their sizes."""
-    table = Table(title=f"{job.input.filename} · {decimal(job.input.size_bytes)}", box=box.SIMPLE_HEAD)
+    title = f"{job.input.filename} · {decimal(job.input.size_bytes)}" if job.input else None
+    table = Table(title=title, box=box.SIMPLE_HEAD)
     for column in ("result", "value", "figure"):
         table.add_column(column, justify="right" if column == "figure" else "left")
     for name, result in job.results.items():

@@ -10,7 +10,8 @@ from typing import Self
 
 import structlog
 
-from services.api.access import Caller
+from services.api.access.caller import Caller
+from services.api.access.quotas import Quotas
 from services.api.problems import ProblemError
 from shared.blobs import Blobs
 from shared.cancellation import cancel
@@ -30,8 +31,9 @@ _DISK_RETRY_SECONDS = 60
 class Admission:
     """Looks at the queue and at the disk while its context lasts."""
 
-    def __init__(self, backlog: Backlog, blobs: Blobs, settings: Settings) -> None:
+    def __init__(self, backlog: Backlog, blobs: Blobs, quotas: Quotas, settings: Settings) -> None:
         self._backlog = backlog
+        self._quotas = quotas
         self._blobs = blobs
         self._max_jobs = settings.max_queued_jobs
         self._max_bytes = settings.max_queued_bytes
@@ -50,10 +52,10 @@ class Admission:
             await cancel(self._looking)
 
     async def admit(self, caller: Caller, *, jobs: int = 1) -> None:
-        """Let more work of a caller come: so many jobs, or an upload.
+        """Let more work of a caller come: so many jobs, or none, but bytes.
 
         Raises:
-            ProblemError: 429, too much waits already; 507, there is no room for its files.
+            ProblemError: 429, too much waits already, of all or of this key; 507, there is no room for its files.
         """
         if self._max_jobs and self._queued.jobs >= self._max_jobs:
             raise _too_much(f"{self._max_jobs} jobs or more wait to be done")
@@ -67,6 +69,15 @@ class Admission:
                 "The disk that inputs and results are stored on is nearly full; try again later, or tell the operator.",
                 headers={"Retry-After": str(_DISK_RETRY_SECONDS)},
             )
+        await self._quotas.admit(caller, jobs=jobs)
+
+    async def admit_bytes(self, caller: Caller, size_bytes: int) -> None:
+        """Let bytes be kept that a caller has sent, before they become an upload.
+
+        Raises:
+            ProblemError: 507, its key may not keep so many.
+        """
+        await self._quotas.admit_bytes(caller, size_bytes)
 
     async def look(self) -> None:
         """Read the figures anew. Those of a store that cannot be asked stay as they were."""

@@ -8,8 +8,10 @@ from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
 from services.api import documentation, problems, resources
+from services.api.access.gate import GUARDS
+from services.api.access.headers import RateLimitHeaders
 from services.api.metrics import ApiMetrics, MetricsMiddleware
-from services.api.routes import artifacts, events, health, jobs, operations, presigned, tus, uploads
+from services.api.routes import artifacts, events, health, jobs, keys, operations, presigned, tus, uploads
 from shared.settings import Settings, settings
 from shared.telemetry.logs import configure_logs
 from shared.telemetry.metrics import MetricsServer
@@ -53,10 +55,14 @@ def create_app(configured: Settings) -> FastAPI:
         redirect_slashes=False,
         generate_unique_id_function=documentation.operation_id,
     )
+    app.add_middleware(RateLimitHeaders)
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app, metrics)
     documentation.install(app)
-    for module in (jobs, events, artifacts, presigned, tus, uploads, operations, health):
+    for module in (jobs, events, artifacts, presigned, tus, uploads, keys):
+        app.include_router(module.router, dependencies=GUARDS, responses=documentation.answers(401, 403, 429))
+    # What these tell is nobody's: whether the service is well, and what it can do.
+    for module in (operations, health):
         app.include_router(module.router)
     app.add_api_route("/", _to_documentation, include_in_schema=False)
     return app

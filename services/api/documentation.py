@@ -14,15 +14,21 @@ from services.api.bodies import FILE_PART, FORM, JSON, SPEC_PART
 from services.api.problems import Problem
 from shared.schema.events import JobEvent
 from shared.schema.jobs import FormSpec, JobRequest
+from shared.schema.keys import KeyRequest, Rotation
 from shared.schema.uploads import PresignedRequest
 
 _REFERENCE = "#/components/schemas/{model}"
 # Models that the document names and no route's signature does.
-_MODELS: tuple[type[BaseModel], ...] = (Problem, FormSpec, JobRequest, PresignedRequest, JobEvent)
+_MODELS: tuple[type[BaseModel], ...] = (
+    *(Problem, FormSpec, JobRequest, PresignedRequest, JobEvent),
+    *(KeyRequest, Rotation),
+)
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
 
 _PROBLEMS = {
     400: "The body is not what its Content-Type says.",
+    401: "No valid API key was sent.",
+    403: "The key lacks the scope for this; or there are no keys yet, and another machine asks.",
     404: "There is nothing of this name.",
     408: "No byte of the body has come for too long; send it again.",
     409: "The state of the job does not allow it.",
@@ -32,10 +38,10 @@ _PROBLEMS = {
     415: "The body is of a type that this route does not read.",
     416: "The range begins behind the end.",
     422: "Values in the request are wrong; `errors` says which, and why.",
-    429: "Too much waits to be done; Retry-After says when to try again.",
+    429: "Too many requests of this key, or too much waits to be done; Retry-After says when to try again.",
     500: "Something went wrong in Wavemill.",
     503: "A store cannot be reached at the moment; Retry-After says when to try again.",
-    507: "The disk that files are stored on is nearly full; Retry-After says when to try again.",
+    507: "The disk that files are stored on is nearly full, or the key may keep no more of them.",
 }
 
 

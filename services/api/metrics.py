@@ -13,8 +13,21 @@ _OTHER_METHOD = "other"
 _UNMATCHED = "unmatched"
 # As nginx has it: the client left before there was an answer.
 _CLIENT_LEFT = 499
-# The refusals for the system's sake; others have a series once they have happened.
-_LIMITS = ("disk-full", "not-ready", "too-large", "too-much-queued", "too-slow", "unavailable")
+# The refusals for the system's sake, and those of callers; others have a series once they have happened.
+_LIMITS = (
+    "disk-full",
+    "key-queue-full",
+    "key-storage-full",
+    "not-ready",
+    "only-local",
+    "scope-missing",
+    "too-large",
+    "too-many-requests",
+    "too-much-queued",
+    "too-slow",
+    "unauthorized",
+    "unavailable",
+)
 
 
 class ApiMetrics:
@@ -47,6 +60,11 @@ class ApiMetrics:
             "wavemill_http_sent_bytes", "Bytes of answers' bodies: downloads.", ["route"], registry=self.registry
         )
         self.event_streams = Gauge("wavemill_event_streams", "Open streams of a job's events.", registry=self.registry)
+        self.rate_limit_fallbacks = Counter(
+            "wavemill_rate_limit_fallbacks",
+            "Requests that were counted towards their key's limit by this process alone: Redis did not answer at once.",
+            registry=self.registry,
+        )
         self._rejections = Counter(
             "wavemill_http_rejections",
             "Requests that were refused, by the name of the problem.",

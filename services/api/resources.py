@@ -9,6 +9,11 @@ from typing import Annotated
 from fastapi import Depends, FastAPI, Request
 from redis.asyncio import Redis
 
+from services.api.access.authentication import Authenticator
+from services.api.access.gate import Gate
+from services.api.access.quotas import Quotas
+from services.api.access.rate_limit import RateLimiter
+from services.api.access.revocations import Revocations
 from services.api.admission import Admission
 from services.api.dispatcher import Dispatcher
 from services.api.inputs import Inputs
@@ -16,16 +21,21 @@ from services.api.job_watch import JobWatch
 from services.api.metrics import ApiMetrics
 from services.api.presigned import Presigned
 from services.api.resumable import Resumable
+from services.api.turns import JobTurns
 from shared.addresses import AddressRule
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
 from shared.events import EventHub, EventPublisher, connect
 from shared.ingest import Ingest
 from shared.settings import Settings
+from shared.store.api_keys import ApiKeys
 from shared.store.backlog import Backlog
 from shared.store.database import Database
+from shared.store.idempotency import IdempotencyKeys
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
+from shared.store.key_usage import KeyUsage
+from shared.store.turns import Turns
 from shared.store.unfinished import UnfinishedUploads
 from shared.store.uploads import Uploads
 
@@ -42,6 +52,11 @@ class Resources:
     redis: Redis
     jobs: Jobs
     views: JobViews
+    keys: ApiKeys
+    gate: Gate
+    idempotency: IdempotencyKeys
+    turns: JobTurns
+    revocations: Revocations
     admission: Admission
     ingest: Ingest
     inputs: Inputs
@@ -61,6 +76,9 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     blobs = Blobs.from_settings(settings)
     redis = connect(settings)
     views = JobViews(database)
+    keys = ApiKeys(database)
+    limiter = RateLimiter(redis, on_fallback=metrics.rate_limit_fallbacks.inc)
+    quotas = Quotas(KeyUsage(database))
     uploads, unfinished = Uploads(database), UnfinishedUploads(database)
     ingest = Ingest(blobs, uploads, max_bytes=settings.max_upload_bytes)
     large = Ingest(blobs, uploads, max_bytes=settings.max_input_bytes)
@@ -70,7 +88,9 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
         async with (
             EventHub(redis) as hub,
             JobWatch(hub, views) as watch,
-            Admission(Backlog(database), blobs, settings) as admission,
+            Gate(Authenticator(keys, settings), limiter, settings) as gate,
+            Revocations(keys) as revocations,
+            Admission(Backlog(database), blobs, quotas, settings) as admission,
         ):
             yield Resources(
                 settings=settings,
@@ -79,6 +99,11 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 redis=redis,
                 jobs=Jobs(database),
                 views=views,
+                keys=keys,
+                gate=gate,
+                idempotency=IdempotencyKeys(database),
+                turns=JobTurns(Turns(database), dispatcher),
+                revocations=revocations,
                 admission=admission,
                 ingest=ingest,
                 unfinished=unfinished,
@@ -99,6 +124,8 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
 def attach(app: FastAPI, resources: Resources) -> None:
     """Give the resources to the routes of an app."""
     app.state.resources = resources
+    app.state.gate = resources.gate
+    app.state.idempotency_keys = resources.idempotency
 
 
 async def _of_request(request: Request) -> Resources:

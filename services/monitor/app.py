@@ -16,7 +16,9 @@ from services.monitor.duties.expired_inputs import ExpiredInputs
 from services.monitor.duties.expired_leases import ExpiredLeases
 from services.monitor.duties.expired_resumables import ExpiredResumables
 from services.monitor.duties.finished_totals import FinishedTotals
+from services.monitor.duties.forgotten_idempotency_keys import ForgottenIdempotencyKeys
 from services.monitor.duties.forgotten_jobs import ForgottenJobs
+from services.monitor.duties.held_jobs import HeldJobs
 from services.monitor.duties.silent_workers import SilentWorkers
 from services.monitor.duties.stray_blobs import StrayBlobs
 from services.monitor.duties.undispatched_jobs import UndispatchedJobs
@@ -31,10 +33,12 @@ from shared.events import EventPublisher
 from shared.settings import Settings
 from shared.store.backlog import Backlog
 from shared.store.finished import Finished
+from shared.store.idempotency import IdempotencyKeys
 from shared.store.jobs import Jobs
 from shared.store.leadership import Leadership
 from shared.store.retention import Retention
 from shared.store.tallies import Tallies
+from shared.store.turns import Turns
 from shared.store.unfinished import UnfinishedUploads
 from shared.store.workers import Workers
 from shared.telemetry.metrics import process_registry
@@ -102,6 +106,7 @@ def _duties(settings: Settings, opened: Connections, backlog: Backlog, messages:
     return (
         ExpiredLeases(backlog, jobs, opened.publisher, EventPublisher(opened.redis), batch=batch),
         DueRetries(jobs, opened.publisher, batch=batch),
+        HeldJobs(Turns(opened.database), opened.publisher, batch=batch),
         UndispatchedJobs(
             backlog,
             jobs,
@@ -122,6 +127,7 @@ def _retention_duties(settings: Settings, opened: Connections) -> Sequence[Duty]
         ExpiredArtifacts(retention, blobs, keep_seconds=keep_seconds(settings.keep_artifacts_days), batch=batch),
         ForgottenJobs(retention, blobs, keep_seconds=keep_seconds(settings.keep_jobs_days), batch=batch),
         ExpiredInputs(retention, blobs, keep_seconds=keep_seconds(settings.keep_inputs_days), batch=batch),
+        ForgottenIdempotencyKeys(IdempotencyKeys(opened.database), batch=batch),
         ExpiredResumables(UnfinishedUploads(opened.database), blobs, batch=batch),
     )
 

@@ -10,7 +10,7 @@ from sqlalchemy import case, func, select, tuple_
 from shared.schema.jobs import JobStatus
 from shared.store.database import Database
 from shared.store.records import Holder, JobCount, Lease
-from shared.store.tables import is_delayed, is_held, is_paused, is_poisoned, is_waiting, jobs, queue_pauses
+from shared.store.tables import is_delayed, is_held, is_leased, is_paused, is_poisoned, is_waiting, jobs, queue_pauses
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +74,24 @@ class Backlog:
 
     async def queued(self, *, at_most: int | None) -> QueuedWork:
         """The queued jobs of all queues; counted up to so many, beyond which nobody wants to know."""
-        waiting, delayed = (select(jobs.c.input_bytes).where(condition) for condition in (is_waiting, is_delayed))
-        counted = waiting.union_all(delayed).limit(at_most).subquery()
+        waiting, delayed, held = (
+            select(jobs.c.input_bytes).where(condition) for condition in (is_waiting, is_delayed, is_held)
+        )
+        counted = waiting.union_all(delayed, held).limit(at_most).subquery()
         query = select(func.count(), func.coalesce(func.sum(counted.c.input_bytes), 0)).select_from(counted)
         async with self._database.read() as connection:
             count, input_bytes = (await connection.execute(query)).one()
         return QueuedWork(count, int(input_bytes))
 
     async def not_waiting(self) -> Sequence[JobCount]:
-        """The jobs that have not ended and do not wait for a worker: delayed ones, and those that a worker holds."""
+        """The jobs that have not ended and do not wait for a worker: delayed and held ones, and those that one has."""
         by_status = jobs.c.status, jobs.c.queue
-        delayed = select(*by_status, func.count()).where(is_delayed).group_by(*by_status)
-        held = select(*by_status, func.count()).where(is_held).group_by(*by_status)
+        delayed, held, leased = (
+            select(*by_status, func.count()).where(condition).group_by(*by_status)
+            for condition in (is_delayed, is_held, is_leased)
+        )
         async with self._database.read() as connection:
-            found = await connection.execute(delayed.union_all(held))
+            found = await connection.execute(delayed.union_all(held, leased))
             return [JobCount(JobStatus(status), queue, count) for status, queue, count in found]
 
     async def overdue(self, *, grace_seconds: float, after: OverdueJob | None, limit: int) -> Sequence[OverdueJob]:
@@ -114,7 +118,7 @@ class Backlog:
     async def held_by(self, worker_prefix: str) -> Sequence[Holder]:
         """Who runs what, of the workers whose names begin so."""
         query = select(jobs.c.id, jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(
-            is_held, jobs.c.worker.startswith(worker_prefix, autoescape=True)
+            is_leased, jobs.c.worker.startswith(worker_prefix, autoescape=True)
         )
         async with self._database.read() as connection:
             return [
@@ -126,7 +130,7 @@ class Backlog:
         """Leases that ran out, the longest overdue first."""
         query = (
             select(jobs.c.id, jobs.c.attempt, jobs.c.lease_token)
-            .where(is_held, jobs.c.lease_expires_at < self._database.now())
+            .where(is_leased, jobs.c.lease_expires_at < self._database.now())
             .order_by(jobs.c.lease_expires_at)
             .limit(limit)
         )
@@ -141,6 +145,6 @@ class Backlog:
 
     async def expired_lease_count(self) -> int:
         """How many leases have run out and are not given up yet."""
-        query = select(func.count()).where(is_held, jobs.c.lease_expires_at < self._database.now())
+        query = select(func.count()).where(is_leased, jobs.c.lease_expires_at < self._database.now())
         async with self._database.read() as connection:
             return (await connection.execute(query)).scalar_one()

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import RowMapping, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.inputs import MAIN_INPUT
+from shared.schema.jobs import FurtherInput, Upload
 from shared.store.database import Database
 from shared.store.errors import UploadMissing
 from shared.store.ownership import owns_upload
@@ -59,8 +60,8 @@ class JobInputs:
 
 async def add_sources(
     connection: AsyncConnection, job_id: UUID, sources: Sequence[InputSource], owner: UUID | None
-) -> None:
-    """Give a job its inputs, in the transaction that makes it.
+) -> Mapping[str, FurtherInput]:
+    """Give a job its inputs, in the transaction that makes it, and say how they are shown.
 
     Raises:
         UploadMissing: there is no such upload that the owner has, or its bytes are no longer kept.
@@ -73,6 +74,23 @@ async def add_sources(
         {"job_id": job_id, "name": source.name, "upload_id": source.upload_id, "url": source.url} for source in sources
     ]
     await connection.execute(insert(job_inputs), rows)
+    return await shown_inputs(connection, job_id)
+
+
+async def shown_inputs(connection: AsyncConnection, job_id: UUID) -> Mapping[str, FurtherInput]:
+    """The inputs of a job that stand in this table, by name."""
+    query = (
+        select(job_inputs.c.name, job_inputs.c.url, *uploads.c)
+        .outerjoin(uploads, uploads.c.id == job_inputs.c.upload_id)
+        .where(job_inputs.c.job_id == job_id)
+        .order_by(job_inputs.c.name)
+    )
+    return {row["name"]: _shown(row) for row in (await connection.execute(query)).mappings()}
+
+
+def _shown(row: RowMapping) -> FurtherInput:
+    upload = None if row["id"] is None else Upload.model_validate(row)
+    return FurtherInput(upload=upload, source_url=row["url"] and row["url"].partition("?")[0])
 
 
 async def set_fetched(connection: AsyncConnection, job_id: UUID, fetched: Mapping[str, UUID]) -> None:

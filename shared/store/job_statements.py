@@ -21,6 +21,7 @@ from sqlalchemy import (
     Uuid,
     bindparam,
     case,
+    false,
     func,
     insert,
     literal,
@@ -35,7 +36,7 @@ from shared.schema.jobs import AttemptOutcome, JobStatus
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.dialect import change_steps
-from shared.store.ownership import given_owner_owns_upload
+from shared.store.ownership import given_owner_owns_upload, takes_turns
 from shared.store.tables import Json, attempts, is_kept, is_paused, jobs, uploads
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, count_of
 
@@ -142,6 +143,8 @@ class JobStatements:
             "dispatched_at": self._now,
             "id": _given("id", Uuid),
             "key_id": _given("key", Uuid),
+            # What is to be fetched takes its turn when that is done.
+            "held": case((is_fetching, false()), else_=func.coalesce(takes_turns(_given("key", Uuid)), false())),
             "queue": _given("queue", Text),
             "priority": _given("priority", Text),
             "spec": _given("spec", Json),
@@ -149,7 +152,8 @@ class JobStatements:
             "traceparent": _given("traceparent", Text),
             "max_attempts": _given("max_attempts", jobs.c.max_attempts.type),
         }
-        return Change(self._database, [insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, *upload)])
+        made = insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, jobs.c.held, *upload)
+        return Change(self._database, [made])
 
     def _claim(self) -> Change:
         worker = _given("worker", Text)
@@ -158,6 +162,7 @@ class JobStatements:
             .where(
                 _JOB,
                 jobs.c.status == JobStatus.QUEUED,
+                jobs.c.held.is_(False),
                 or_(jobs.c.not_before.is_(None), jobs.c.not_before <= self._now),
                 ~is_paused,
             )
@@ -245,6 +250,7 @@ class JobStatements:
                 input_bytes=size,
                 # The work has all its attempts, however many the way here has taken.
                 attempts_spent=0,
+                held=func.coalesce(takes_turns(jobs.c.key_id), false()),
             )
             .returning(*REQUEUE)
         )

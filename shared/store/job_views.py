@@ -22,9 +22,10 @@ from shared.schema.jobs import (
     artifact_path,
 )
 from shared.store.database import Database
+from shared.store.job_inputs import shown_inputs
 from shared.store.ownership import owns_job
 from shared.store.records import Holder, Lease
-from shared.store.tables import artifacts, attempts, is_held, job_inputs, jobs, uploads
+from shared.store.tables import artifacts, attempts, is_leased, jobs, uploads
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,7 @@ class JobViews:
 
     async def holder(self, job_id: UUID) -> Holder | None:
         """Who runs the job now; None when nobody does."""
-        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(jobs.c.id == job_id, is_held)
+        query = select(jobs.c.attempt, jobs.c.lease_token, jobs.c.worker).where(jobs.c.id == job_id, is_leased)
         async with self._database.read() as connection:
             row = (await connection.execute(query)).one_or_none()
         return None if row is None else Holder(Lease(job_id, row.attempt, row.lease_token), row.worker)
@@ -166,15 +167,7 @@ async def _inputs(connection: AsyncConnection, job: Row[Any]) -> Mapping[str, Fu
         found[MAIN_INPUT] = FurtherInput(upload=Upload.model_validate(its_upload), source_url=None)
     if not job.has_inputs:
         return found
-    query = (
-        select(job_inputs.c.name, job_inputs.c.url, *uploads.c)
-        .outerjoin(uploads, uploads.c.id == job_inputs.c.upload_id)
-        .where(job_inputs.c.job_id == job.id)
-        .order_by(job_inputs.c.name)
-    )
-    for row in (await connection.execute(query)).mappings():
-        upload = None if row["id"] is None else Upload.model_validate(row)
-        found[row["name"]] = FurtherInput(upload=upload, source_url=row["url"] and row["url"].partition("?")[0])
+    found.update(await shown_inputs(connection, job.id))
     return found
 
 

@@ -7,13 +7,15 @@ such an UPDATE names the job, the attempt and the lease's token, and one that ch
 Each arrow gives the event to publish once it is committed.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import uuid_utils.compat
-from sqlalchemy import Update, case, insert, select, update
+from sqlalchemy import Update, case, false, insert, select, update
 from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.events import JobEvent
 from shared.schema.jobs import TERMINAL_STATUSES, JobSpec, JobStatus, Upload
@@ -23,7 +25,7 @@ from shared.store.errors import UploadMissing
 from shared.store.finished import lock_watermark, take_away
 from shared.store.job_inputs import JobInputs, add_sources, has_its_input, is_incomplete, lacks_an_input
 from shared.store.job_statements import EVENT, REQUEUE, JobStatements
-from shared.store.ownership import owns_job
+from shared.store.ownership import may_be_held, owns_job
 from shared.store.records import Claim, InputSource, Lease, LeaseLost, NewArtifact, NewJob, QueuedJob, Requeue, Usage
 from shared.store.tables import artifacts, is_delayed, is_waiting, jobs
 
@@ -61,6 +63,7 @@ class Jobs:
         sources: Sequence[InputSource] = (),
         key_id: UUID | None = None,
         owner: UUID | None = None,
+        commit_with: Callable[[AsyncConnection, NewJob], Awaitable[None]] | None = None,
     ) -> NewJob:
         """Make a job: a queued one, or one that is to be fetched where a source is a URL.
 
@@ -75,6 +78,7 @@ class Jobs:
             sources: further inputs, and its own one if that is to be fetched.
             key_id: whose it will be; None: made without a key.
             owner: whose the uploads must be; None: anybody's.
+            commit_with: what is to be written in the same transaction; whatever it raises, there is no job.
 
         Raises:
             UploadMissing: there is no such upload that the owner has, or its bytes are no longer kept.
@@ -92,13 +96,20 @@ class Jobs:
             "given_key": key_id,
             "given_owner": owner,
         }
+        if commit_with is None and not sources:
+            return await self._created(self._statements.creation.apply(given), upload_id)
+        async with self._database.write() as connection:
+            new = await self._created(connection.run_sync(self._statements.creation.within, given), upload_id)
+            if sources:
+                new = replace(new, sources=await add_sources(connection, new.job_id, sources, owner))
+            if commit_with is not None:
+                await commit_with(connection, new)
+        return new
+
+    @staticmethod
+    async def _created(creation: Awaitable[Any], upload_id: UUID | None) -> NewJob:
         try:
-            if not sources:
-                made = await self._statements.creation.apply(given)
-            else:
-                async with self._database.write() as connection:
-                    made = await connection.run_sync(self._statements.creation.within, given)
-                    await add_sources(connection, made.id, sources, owner)
+            made = await creation
         except IntegrityError as error:
             raise UploadMissing(upload_id) from error
         upload = None
@@ -110,7 +121,7 @@ class Jobs:
                 sha256=made.upload_sha256,
                 created_at=made.upload_created_at,
             )
-        return NewJob(job_id=made.id, created_at=made.created_at, input=upload, event=event_of(made))
+        return NewJob(job_id=made.id, created_at=made.created_at, input=upload, event=event_of(made), is_held=made.held)
 
     async def claim(
         self, job_id: UUID, *, worker: str, lease_seconds: float, traceparent: str | None = None
@@ -286,6 +297,7 @@ class Jobs:
                 poisoned=False,
                 dispatched_at=self._database.now(),
                 finished_at=None,
+                held=case((is_incomplete, false()), else_=may_be_held()),
             )
             .returning(*REQUEUE)
         )
@@ -298,7 +310,10 @@ class Jobs:
         return [Requeue(event_of(row), row.queue, row.traceparent) for row in rows]
 
     async def release_due(self, limit: int) -> Sequence[QueuedJob]:
-        """The jobs whose time has come; their messages are the caller's to publish."""
+        """The jobs whose time has come; their messages are the caller's to publish.
+
+        Those whose key lets so many run at a time are held, and not among them.
+        """
         now = self._database.now()
         due = (
             select(jobs.c.id)
@@ -310,7 +325,7 @@ class Jobs:
         released = (
             update(jobs)
             .where(jobs.c.id.in_(due.scalar_subquery()), is_delayed)
-            .values(not_before=None, dispatched_at=now)
+            .values(not_before=None, dispatched_at=now, held=may_be_held())
         )
         return await self._dispatched(released)
 
@@ -333,8 +348,9 @@ class Jobs:
 
     async def _dispatched(self, change: Update) -> Sequence[QueuedJob]:
         async with self._database.write() as connection:
-            changed = await connection.execute(change.returning(jobs.c.id, jobs.c.queue, jobs.c.traceparent))
-            return [QueuedJob(row.id, row.queue, row.traceparent) for row in changed]
+            columns = jobs.c.id, jobs.c.queue, jobs.c.traceparent, jobs.c.held
+            changed = await connection.execute(change.returning(*columns))
+            return [QueuedJob(row.id, row.queue, row.traceparent) for row in changed if not row.held]
 
     async def _end(self, ending: Change, given: Mapping[str, Any]) -> JobEvent:
         row = await ending.apply(given)

@@ -12,7 +12,9 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from shared.settings import settings
+from shared.key_secrets import MARK, is_secret
+from shared.settings import settings, variable_name
+from shared.store.api_keys import ApiKeys
 from shared.store.database import Database
 
 _ASK_EVERY_SECONDS = 2.0
@@ -30,6 +32,26 @@ def config() -> Config:
 def upgrade() -> None:
     """Apply every migration that the database does not have yet."""
     command.upgrade(config(), "head")
+
+
+async def make_first_key() -> None:
+    """Make the API key whose secret the settings have, where there is no key yet.
+
+    Raises:
+        SystemExit: the settings have no secret, or one that could be guessed.
+    """
+    secret = settings().bootstrap_key
+    if secret is None or not is_secret(secret.get_secret_value()):
+        raise SystemExit(
+            f"The setting {variable_name('bootstrap_key')} is not usable: it is {MARK} and 43 random characters of "
+            "base64url; `make env` makes one."
+        )
+    database = Database.from_settings(settings())
+    try:
+        if await ApiKeys(database).make_first(secret.get_secret_value()):
+            sys.stderr.write("Made the first API key, which may do everything.\n")
+    finally:
+        await database.close()
 
 
 async def wait() -> None:
@@ -67,6 +89,11 @@ def main() -> None:
     parser.add_argument("--new", metavar="MESSAGE", help="write a migration from what the tables have and it has not")
     parser.add_argument("--number", metavar="NNNN", help="the new migration's number")
     parser.add_argument("--wait", action="store_true", help="apply nothing, and end when another has applied all")
+    parser.add_argument(
+        "--first-key",
+        action="store_true",
+        help=f"then make the API key of {variable_name('bootstrap_key')}, if there is no key",
+    )
     arguments = parser.parse_args()
     if arguments.new:
         command.revision(config(), arguments.new, autogenerate=True, rev_id=arguments.number)
@@ -74,6 +101,8 @@ def main() -> None:
         asyncio.run(wait())
     else:
         upgrade()
+        if arguments.first_key:
+            asyncio.run(make_first_key())
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from sqlalchemy import Row, Select, func, literal, select
 from shared.schema.jobs import JobStatus
 from shared.store.database import Database
 from shared.store.dialect import minute_of
-from shared.store.tables import attempts, has_finished, is_failed, is_held, jobs, uploads
+from shared.store.tables import attempts, has_finished, is_failed, is_leased, jobs, uploads
 
 _DIGITS = 32
 
@@ -76,7 +76,7 @@ class OperationsViews:
         """What runs now, the oldest job first."""
         its_attempt = attempts.c.job_id == jobs.c.id, attempts.c.number == jobs.c.attempt
         since = select(attempts.c.started_at).where(*its_attempt).scalar_subquery().label("since")
-        query = _lines(since).where(is_held).order_by(jobs.c.id).limit(limit)
+        query = _lines(since).where(is_leased).order_by(jobs.c.id).limit(limit)
         async with self._database.read() as connection:
             return [RunningJob(_line(row), row.worker, row.since) for row in await connection.execute(query)]
 

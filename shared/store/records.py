@@ -1,12 +1,12 @@
 """What the job store takes and gives, beside the models of shared/schema."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
 from shared.schema.events import JobEvent
-from shared.schema.jobs import JobSpec, JobStatus, Upload
+from shared.schema.jobs import FurtherInput, JobSpec, JobStatus, Upload
 
 
 class LeaseLost(Exception):
@@ -30,6 +30,8 @@ class NewJob:
     created_at: datetime
     input: Upload | None  # None while it is to be fetched
     event: JobEvent
+    is_held: bool  # no message is to be published: it waits for its turn (shared/store/turns.py)
+    sources: Mapping[str, FurtherInput] = field(default_factory=dict)  # as they were given
 
 
 @dataclass(frozen=True, slots=True)

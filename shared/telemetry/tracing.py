@@ -3,30 +3,36 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import INVALID_SPAN, Span, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from opentelemetry.util.types import AttributeValue
 
 from shared.settings import Settings
 
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
 _propagator = TraceContextTextMapPropagator()
 _tracer = trace.get_tracer("wavemill")
 _tracing_is_on = False
 
 
-def configure_tracing(service: str, settings: Settings) -> TracerProvider | None:
+def configure_tracing(service: str, settings: Settings) -> "TracerProvider | None":
     """Export spans to the settings' collector.
 
     Call it after a fork: the exporter's thread does not cross one. The caller shuts the provider down.
     """
     if settings.otlp_endpoint is None:
         return None
+    # Most run without: they need not spend a tenth of their start on it.
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter  # noqa: PLC0415 - see above
+    from opentelemetry.sdk.resources import SERVICE_NAME, Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+
     # The exporter adds /v1/traces to the endpoint when it reads the variable itself.
     os.environ.setdefault("OTEL_EXPORTER_OTLP_ENDPOINT", settings.otlp_endpoint)
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: f"wavemill-{service}"}))

@@ -336,7 +336,7 @@ class TestKeda:
 
 
 async def counted(url: str, queries: Mapping[str, str]) -> dict[str, int]:
-    """What the queries count among jobs of every status, of which one that is queued is not due yet."""
+    """What the queries count among jobs of every status, of which one that is queued is not due, and one is held."""
     jobs = [
         ("queued", "default", None),
         ("queued", "low", "-1 hour"),
@@ -344,6 +344,7 @@ async def counted(url: str, queries: Mapping[str, str]) -> dict[str, int]:
         ("running", "high", None),
         ("fetching", "io", None),
         ("fetching", "io", "1 hour"),
+        ("held", "default", None),
         ("succeeded", "default", None),
         ("failed", "default", None),
         ("canceled", "io", None),
@@ -351,9 +352,11 @@ async def counted(url: str, queries: Mapping[str, str]) -> dict[str, int]:
     connection = await asyncpg.connect(url)
     try:
         # A table of the columns' own types, before the real one on the path, and without its constraints.
-        await connection.execute("CREATE TEMP TABLE jobs AS SELECT status, queue, not_before FROM jobs")
+        await connection.execute("CREATE TEMP TABLE jobs AS SELECT status, queue, not_before, held FROM jobs")
         for status, queue, due in jobs:
-            await connection.execute("INSERT INTO jobs VALUES ($1, $2, now() + $3::text::interval)", status, queue, due)
+            insert = "INSERT INTO jobs VALUES ($1, $2, now() + $3::text::interval, $4)"
+            held = status == "held"
+            await connection.execute(insert, "queued" if held else status, queue, due, held)
         return {name: await connection.fetchval(query) for name, query in queries.items()}
     finally:
         await connection.close()

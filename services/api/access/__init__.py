@@ -19,8 +19,14 @@ How a route uses it:
   store's method: `where(owns_job(owner))`, shared/store/ownership.py.
 - `key_id=caller.key_id` goes into every new row: a nullable column that refers to `api_keys.id`, NULL for what is made
   without a key. It is not `owner`: what an administrator makes is its key's too.
-- `await resources.admission.admit(caller)` comes before new work is taken on (uploads, jobs, batches, retries):
-  the limits of the system and of the key. For many jobs at once: `admit(caller, jobs=n)`.
+- `await resources.admission.admit(caller)` comes before new work is taken on: the limits of the system and of the
+  key. For many jobs at once: `admit(caller, jobs=n)`; for bytes alone (uploads): `admit(caller, jobs=0)`. Once it is
+  known how many bytes have come, and before they become an upload: `await resources.admission.admit_bytes(caller, n)`.
+- A new job is begun by `await resources.turns.begin(new, ...)`, not by a message of the route's own: a key may have a
+  limit of jobs that run at a time, and its further ones are held. A job that becomes queued later (fetched) is held by
+  `held=func.coalesce(takes_turns(jobs.c.key_id), false())` in that UPDATE, and no message is published for it then.
+- What stays open for long (event streams) ends with its key: `with resources.revocations.ending(caller.key_id, event)`
+  sets an anyio.Event within a second of the key's end.
 - Further scopes of one route: `caller.require(Scope.ADMIN)`.
 
 tests/integration/api/test_ownership.py calls each route that has an id in its path with a stranger's key.

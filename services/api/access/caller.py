@@ -1,10 +1,13 @@
 """Who makes a request."""
 
 from dataclasses import dataclass
+from typing import Self
 from uuid import UUID
 
 from services.api.problems import ProblemError
-from shared.schema.keys import Scope
+from shared.schema.keys import KeyLimits, Scope
+
+_FIELDS = {"requests_per_second", "burst", "max_queued_jobs", "max_stored_bytes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,8 +17,13 @@ class Limits:
     requests_per_second: float = 0.0
     burst: int = 0
     max_queued_jobs: int = 0
-    max_running_jobs: int = 0
     max_stored_bytes: int = 0
+
+    @classmethod
+    def of(cls, own: KeyLimits, defaults: KeyLimits) -> Self:
+        """The key's own where it has them."""
+        # How many jobs may run is the store's concern (shared/store/turns.py).
+        return cls(**{**defaults.model_dump(include=_FIELDS), **own.model_dump(include=_FIELDS, exclude_none=True)})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Header, Response
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
 from services.api import problems
-from services.api.access import Reader
+from services.api.access import Caller, Reader
 from services.api.documentation import answers
 from services.api.job_watch import Place
 from services.api.resources import InjectedResources, Resources
@@ -61,7 +61,7 @@ async def follow_job(
         return Response(status_code=204)
     shutdown = anyio.Event()
     return EventSourceResponse(
-        _stream(resources, job_id, after, shutdown),
+        _stream(resources, caller, job_id, after, shutdown),
         ping=resources.settings.events_heartbeat_seconds,
         ping_message_factory=_Heartbeat,
         shutdown_event=shutdown,
@@ -70,8 +70,11 @@ async def follow_job(
 
 
 async def _stream(
-    resources: Resources, job_id: UUID, after: Place, shutdown: anyio.Event
+    resources: Resources, caller: Caller, job_id: UUID, after: Place, shutdown: anyio.Event
 ) -> AsyncIterator[ServerSentEvent]:
-    with resources.metrics.event_streams.track_inprogress():
+    with (
+        resources.metrics.event_streams.track_inprogress(),
+        resources.revocations.ending(caller.key_id, shutdown),
+    ):
         async for event in resources.watch.follow(job_id, after=after, until=shutdown):
             yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(Place.of(event)))

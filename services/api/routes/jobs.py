@@ -11,14 +11,17 @@ from fastapi import APIRouter, BackgroundTasks, Query, Request, Response
 
 from services.api import problems
 from services.api.access import Caller, Reader, Submitter
+from services.api.access.idempotency import Idempotency, InjectedIdempotency, Once
 from services.api.bodies import FORM, JSON, SPEC_PART, media_type, read_json, received_form, validated
 from services.api.documentation import answers, form_body, reference
 from services.api.inputs import Chosen, upload_missing
 from services.api.problems import FieldError, ProblemError
 from services.api.resources import InjectedResources, Resources
 from shared.broker import IO_QUEUE, JobMessage, queue_of
+from shared.schema.inputs import MAIN_INPUT
 from shared.schema.jobs import FormSpec, JobPage, JobRequest, JobSpec, JobStatus, JobView
 from shared.store.errors import UploadMissing
+from shared.store.idempotency import Answer
 from shared.store.records import NewJob
 from shared.telemetry.tracing import current_traceparent
 
@@ -42,10 +45,13 @@ _LOCATION = {
 @router.post(
     "",
     status_code=202,
-    responses=answers(400, 408, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
+    response_model=JobView,
+    responses=answers(400, 408, 409, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
     openapi_extra=_BODY,
 )
-async def create_job(request: Request, response: Response, caller: Submitter, resources: InjectedResources) -> JobView:
+async def create_job(
+    request: Request, caller: Submitter, idempotency: InjectedIdempotency, resources: InjectedResources
+) -> Response:
     """Submit a job: a form with the file and the spec, or JSON that names an earlier upload.
 
     The answer comes when the job is durable, and does not wait for a worker. An upload that does not exist is a wrong
@@ -54,13 +60,10 @@ async def create_job(request: Request, response: Response, caller: Submitter, re
     await resources.admission.admit(caller)
     kind = media_type(request)
     if kind == FORM:
-        view = await _create_from_form(request, caller, resources)
-    elif kind == JSON:
-        view = await _create_from_json(request, caller, resources)
-    else:
-        raise problems.unsupported_media_type(FORM, JSON)
-    response.headers["Location"] = f"{router.prefix}/{view.id}"
-    return view
+        return await _create_from_form(request, caller, idempotency, resources)
+    if kind == JSON:
+        return await _create_from_json(request, caller, idempotency, resources)
+    raise problems.unsupported_media_type(FORM, JSON)
 
 
 @router.get("", responses=answers(422, 500, 503))
@@ -139,20 +142,32 @@ def _not_retryable(view: JobView) -> ProblemError:
     return ProblemError(409, "not-retryable", "Not to be retried", detail)
 
 
-async def _create_from_form(request: Request, caller: Caller, resources: Resources) -> JobView:
+async def _create_from_form(
+    request: Request, caller: Caller, idempotency: Idempotency, resources: Resources
+) -> Response:
     async with received_form(request, resources.ingest, resources.settings, with_spec=True) as form:
         asked = validated(FormSpec, form.spec or b"", within=[SPEC_PART])
-        further = await resources.inputs.further(asked, caller, within=[SPEC_PART])
-        upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
-    with _missing_told(asked, within=[SPEC_PART]):
-        return await _create(caller, resources, _spec_of(asked), Chosen(upload.id, further))
+        sent = asked.model_dump_json(), form.file.sha256, form.filename or ""
+        async with idempotency.once("job with file", *sent) as once:
+            if once.answer is None:
+                await resources.admission.admit_bytes(caller, form.file.size_bytes)
+                further = await resources.inputs.further(asked, caller, within=[SPEC_PART])
+                upload = await resources.ingest.accept(form.file, form.filename, key_id=caller.key_id)
+                with _missing_told(asked, within=[SPEC_PART]):
+                    await _create(caller, once, resources, _spec_of(asked), Chosen(upload.id, further))
+    return once.response
 
 
-async def _create_from_json(request: Request, caller: Caller, resources: Resources) -> JobView:
+async def _create_from_json(
+    request: Request, caller: Caller, idempotency: Idempotency, resources: Resources
+) -> Response:
     job = await read_json(request, JobRequest, resources.settings)
-    chosen = await resources.inputs.choose(job, caller)
-    with _missing_told(job):
-        return await _create(caller, resources, _spec_of(job), chosen)
+    async with idempotency.once("job", job.model_dump_json()) as once:
+        if once.answer is None:
+            chosen = await resources.inputs.choose(job, caller)
+            with _missing_told(job):
+                await _create(caller, once, resources, _spec_of(job), chosen)
+    return once.response
 
 
 def _spec_of(job: FormSpec) -> JobSpec:
@@ -167,11 +182,16 @@ def _missing_told(job: FormSpec, *, within: Sequence[str] = ()) -> Iterator[None
         raise upload_missing(job, missing.upload_id, within=within) from None
 
 
-async def _create(caller: Caller, resources: Resources, spec: JobSpec, chosen: Chosen) -> JobView:
+async def _create(caller: Caller, once: Once, resources: Resources, spec: JobSpec, chosen: Chosen) -> None:
     queue = IO_QUEUE if chosen.is_to_be_fetched else queue_of(spec)
     max_attempts = resources.settings.max_attempts
     # The trace of this request, where there is one, goes on in the worker.
     traceparent = current_traceparent()
+
+    def answer_of(new: NewJob) -> Answer:
+        view = _first_view(new, spec, max_attempts)
+        return Answer(202, view.model_dump_json(), f"{router.prefix}/{view.id}")
+
     new = await resources.jobs.create(
         spec,
         upload_id=chosen.upload_id,
@@ -181,17 +201,16 @@ async def _create(caller: Caller, resources: Resources, spec: JobSpec, chosen: C
         sources=chosen.sources,
         key_id=caller.key_id,
         owner=caller.owner,
+        commit_with=once.recording(answer_of),
     )
-    resources.dispatcher.dispatch(JobMessage(new.job_id, queue, traceparent))
-    if chosen.sources:
-        view = await resources.views.get(new.job_id)
-        if view is not None:
-            return view
-    return _first_view(new, spec, max_attempts)
+    if once.answer is None:
+        await once.record(answer_of(new))
+    await resources.turns.begin(new, queue=queue, key_id=caller.key_id, traceparent=traceparent)
 
 
 def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
     """The job before anything has happened to it."""
+    its_own = new.sources.get(MAIN_INPUT)
     return JobView(
         id=new.job_id,
         status=new.event.status,
@@ -203,8 +222,8 @@ def _first_view(new: NewJob, spec: JobSpec, max_attempts: int) -> JobView:
         priority=spec.priority,
         operations=spec.operations,
         input=new.input,
-        source_url=None,
-        inputs={},
+        source_url=its_own and its_own.source_url,
+        inputs={name: source for name, source in new.sources.items() if name != MAIN_INPUT},
         attempts=(),
         max_attempts=max_attempts,
         results={},

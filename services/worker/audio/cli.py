@@ -3,6 +3,12 @@
 python -m services.worker.audio talk.wav
 python -m services.worker.audio talk.wav --loudness --waveform talk.dat --transcode talk.mp3 --bitrate 96
 python -m services.worker.audio talk.wav --normalize talk.flac --target -16 --json
+python -m services.worker.audio talk.wav --waveform talk.svg --spectrogram talk.png --axes --loudness-series talk.csv
+python -m services.worker.audio talk.wav --transcode talk.mp3 --quality 2 --tag title=Talk --loudness-tags
+python -m services.worker.audio talk.wav --preset podcast --output episode/
+python -m services.worker.audio talk.wav --intro jingle.mp3 --crossfade 1 --fade-out 3 --transcode episode.mp3
+python -m services.worker.audio talk.wav --split part.mp3 --pause 2
+python -m services.worker.audio talk.wav --operation '{"op": "split", "every_seconds": 600}' --output parts/
 """
 
 import argparse
@@ -10,19 +16,36 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from services.worker.audio import cli_editing
 from services.worker.audio.encoders import EXTENSIONS
-from services.worker.audio.engine import process
+from services.worker.audio.engine import Extra, process
 from services.worker.audio.errors import AudioError
 from services.worker.audio.report import Report
-from shared.schema.operations import AnyOperation, ColorMap, FrequencyScale, operations_adapter
+from shared.schema.operations import (
+    AnyOperation,
+    AudioFormat,
+    ColorMap,
+    FrequencyScale,
+    Tags,
+    WaveformFormat,
+    input_names,
+    operations_adapter,
+    with_names,
+)
+from shared.schema.presets import PRESETS
 
-_FORMATS = {f".{extension}": audio_format.value for audio_format, extension in EXTENSIONS.items()}
+# ALAC shares its extension with AAC: --alac tells them apart.
+_FORMATS = {
+    f".{extension}": audio_format.value
+    for audio_format, extension in EXTENSIONS.items()
+    if audio_format is not AudioFormat.ALAC
+}
 _BAR_WIDTH = 40
 
 
@@ -32,12 +55,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         operations, targets = _operations(options)
+        extras = _extras(options, operations)
     except ValidationError as error:
         parser.error("; ".join(problem["msg"] for problem in error.errors()))
     except ValueError as error:
         parser.error(str(error))
     try:
-        report = _run(options.file, operations, targets, show_progress=not options.quiet and sys.stderr.isatty())
+        report = _run(options, operations, targets, extras)
     except AudioError as error:
         print(error, file=sys.stderr)
         return 1
@@ -57,61 +81,166 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Without an operation: --probe --loudness. Formats go by extension: " + ", ".join(sorted(_FORMATS)),
     )
     parser.add_argument("file", type=Path, help="the input")
-    work = parser.add_argument_group("operations")
-    work.add_argument("--probe", action="store_true", help="container, streams and tags")
-    work.add_argument("--loudness", action="store_true", help="EBU R128 loudness, range and true peak")
-    work.add_argument("--waveform", type=Path, action="append", default=[], metavar="OUT", help=".dat or .json")
-    work.add_argument("--spectrogram", type=Path, action="append", default=[], metavar="OUT", help=".png")
-    work.add_argument("--silence", type=Path, action="append", default=[], metavar="OUT", help="silences, .json")
-    work.add_argument("--transcode", type=Path, action="append", default=[], metavar="OUT", help="another format")
-    work.add_argument("--normalize", type=Path, action="append", default=[], metavar="OUT", help="at a loudness")
-    how = parser.add_argument_group("parameters")
-    how.add_argument("--samples-per-pixel", type=int, metavar="N", help="of the waveform (256)")
-    how.add_argument("--bits", type=int, choices=(8, 16), help="of the waveform (8)")
-    how.add_argument("--size", type=_size, default={}, metavar="WxH", help="pixels of the spectrogram (1024x512)")
-    how.add_argument("--scale", choices=[scale.value for scale in FrequencyScale], help="its frequency axis (linear)")
-    how.add_argument("--colors", choices=[colors.value for colors in ColorMap], help="its colour map (viridis)")
-    how.add_argument("--threshold", type=float, metavar="DBFS", help="what is below is silent (-50)")
-    how.add_argument("--min-seconds", type=float, metavar="S", help="shortest silence that is listed (0.5)")
-    how.add_argument("--bitrate", type=int, metavar="KBPS", help="of lossy outputs (64 a channel)")
-    how.add_argument("--rate", type=int, metavar="HZ", help="sample rate of outputs (the input's)")
-    how.add_argument("--channels", type=int, metavar="N", help="channels of outputs (the input's)")
-    how.add_argument("--target", type=float, metavar="LUFS", help="loudness to normalise to (-16)")
-    how.add_argument("--ceiling", type=float, metavar="DBTP", help="true peak that the gain stops at (-1)")
+    _add_operations(parser.add_argument_group("operations"))
+    _add_drawing(parser.add_argument_group("parameters of measurements and pictures"))
+    _add_encoding(parser.add_argument_group("parameters of outputs"))
+    cli_editing.add_arguments(parser)
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--quiet", action="store_true", help="no progress bar")
     return parser
 
 
+def _add_operations(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--probe", action="store_true", help="container, streams, tags, cover and chapters")
+    group.add_argument("--cover", type=Path, metavar="OUT", help="the same, and the cover picture")
+    group.add_argument("--loudness", action="store_true", help="EBU R128 loudness, range and true peak")
+    group.add_argument("--loudness-series", type=Path, metavar="OUT", help="the same, and over time, .csv or .json")
+    for name, written in (
+        ("waveform", ".dat, .json, .png or .svg"),
+        ("spectrogram", ".png"),
+        ("silence", "silences, .json"),
+        ("transcode", "another format"),
+        ("normalize", "at a loudness"),
+        ("split", "parts: OUT-001, OUT-002 and so on"),
+    ):
+        group.add_argument(f"--{name}", type=Path, action="append", default=[], metavar="OUT", help=written)
+    group.add_argument("--acx", action="store_true", help="the rules for audiobooks on ACX")
+    group.add_argument("--preset", action="append", default=[], choices=list(PRESETS), help="operations by a name")
+    group.add_argument(
+        "--operation", type=json.loads, action="append", default=[], metavar="JSON", help="any, as a job's spec has it"
+    )
+    group.add_argument("--output", type=Path, default=Path(), metavar="DIR", help="where the files of these two go (.)")
+    group.add_argument("--input", action="append", default=[], metavar="NAME=FILE", help="a further input for these")
+
+
+def _add_drawing(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--dual-mono", action="store_true", help="mono is as loud as on two speakers")
+    group.add_argument("--replay-gain", action="store_true", help="gains for players, with the loudness")
+    group.add_argument("--samples-per-pixel", type=int, metavar="N", help="of the waveform (256)")
+    group.add_argument("--pixels-per-second", type=int, metavar="N", help="of the waveform, instead of that")
+    group.add_argument("--bits", type=int, choices=(8, 16), help="of the waveform (8)")
+    group.add_argument("--data-version", type=int, choices=(1, 2), help="of the waveform's data (2)")
+    group.add_argument("--split-channels", action="store_true", help="a waveform of each channel")
+    group.add_argument("--wave-color", metavar="#RRGGBB", help="of the waveform's picture")
+    group.add_argument("--background-color", metavar="#RRGGBB", help="of the waveform's picture; AA behind it: opacity")
+    group.add_argument("--fit-to-peak", action="store_true", help="the waveform's picture fills its height")
+    group.add_argument("--size", type=_size, default={}, metavar="WxH", help="pixels of the pictures")
+    group.add_argument("--axes", action="store_true", help="around the spectrogram")
+    group.add_argument("--scale", choices=[scale.value for scale in FrequencyScale], help="its frequencies (linear)")
+    group.add_argument("--colors", choices=[colors.value for colors in ColorMap], help="its colour map (viridis)")
+    group.add_argument("--threshold", type=float, metavar="DBFS", help="what is below is silent (-50)")
+    group.add_argument("--min-seconds", type=float, metavar="S", help="shortest silence that is listed (0.5)")
+
+
+def _add_encoding(group: argparse._ArgumentGroup) -> None:
+    group.add_argument("--bitrate", type=int, metavar="KBPS", help="of lossy outputs (64 a channel)")
+    group.add_argument("--quality", type=int, metavar="N", help="of .mp3 at a variable bit rate, 0 (best) to 9")
+    group.add_argument("--rate-control", choices=("cbr", "vbr"), help="of .mp3 (cbr) and .opus (vbr)")
+    group.add_argument("--bit-depth", type=int, choices=(16, 24, 32), help="of lossless outputs; 32 is float")
+    group.add_argument("--compression-level", type=int, metavar="N", help="of .flac, 0 to 12 (5)")
+    group.add_argument("--alac", action="store_true", help=".m4a is lossless")
+    group.add_argument("--rate", type=int, metavar="HZ", help="sample rate of outputs (the input's)")
+    group.add_argument("--channels", type=int, metavar="N", help="channels of outputs (the input's)")
+    group.add_argument("--target", type=float, metavar="LUFS", help="loudness to normalise to (-16)")
+    group.add_argument("--ceiling", type=float, metavar="DBTP", help="true peak that the gain stops at (-1)")
+    group.add_argument("--tag", action="append", default=[], metavar="NAME=TEXT", help=", ".join(Tags.model_fields))
+    group.add_argument("--no-tags", action="store_true", help="do not carry over the input's tags")
+    group.add_argument("--no-cover", action="store_true", help="do not carry over the input's cover picture")
+    group.add_argument("--loudness-tags", action="store_true", help="ReplayGain or R128 tags in --transcode's files")
+
+
 def _operations(options: argparse.Namespace) -> tuple[tuple[AnyOperation, ...], dict[str, Path]]:
     """The operations of a command line, and where the artifact of each name shall go."""
+    asked, targets = _measurements(options)
+    for op, forms, parameters in _writing(options):
+        for number, path in enumerate(getattr(options, op), start=1):
+            suffix = _suffix(path, op, forms)
+            asked.append({"op": op, "name": f"{op}-{number}", **parameters, **forms[suffix]})
+            targets[f"{op}-{number}{suffix}"] = path
+    presets = [operation.model_dump() for name in options.preset for operation in PRESETS[name].operations]
+    if not asked and not presets and not options.operation:
+        asked = [{"op": "probe"}, {"op": "loudness"}]
+    edited = [cli_editing.edited(operation, options) for operation in (*asked, *presets)]
+    return with_names(operations_adapter.validate_python([*edited, *options.operation])), targets
+
+
+def _measurements(options: argparse.Namespace) -> tuple[list[dict[str, Any]], dict[str, Path]]:
     asked: list[dict[str, Any]] = []
     targets: dict[str, Path] = {}
-    encoding = _given(bitrate_kbps=options.bitrate, sample_rate=options.rate, channels=options.channels)
-    level = _given(target_lufs=options.target, true_peak_dbtp=options.ceiling)
-    drawing = _given(samples_per_pixel=options.samples_per_pixel, bits=options.bits)
-    picture = _given(frequency_scale=options.scale, colors=options.colors, **options.size)
+    if options.probe or options.cover:
+        asked.append({"op": "probe", "name": "probe", "cover_art": options.cover is not None})
+        if options.cover:
+            # It is what it is, whatever the name that was asked for says.
+            targets |= {"probe.jpg": options.cover, "probe.png": options.cover}
+    if options.loudness or options.loudness_series or options.replay_gain:
+        loudness = {"op": "loudness", "name": "loudness", "replay_gain": options.replay_gain}
+        loudness["dual_mono"] = options.dual_mono
+        if options.loudness_series:
+            suffix = _suffix(options.loudness_series, "loudness-series", (".csv", ".json"))
+            loudness["series"] = [suffix[1:]]
+            targets[f"loudness{suffix}"] = options.loudness_series
+        asked.append(loudness)
+    if options.acx:
+        asked.append({"op": "acx", "name": "acx"})
+    return asked, targets
+
+
+def _writing(options: argparse.Namespace) -> tuple[tuple[str, dict[str, dict[str, Any]], dict[str, Any]], ...]:
+    """Each operation that writes a file: what the file's extension says, and the parameters."""
+    drawing = _given(
+        samples_per_pixel=options.samples_per_pixel,
+        pixels_per_second=options.pixels_per_second,
+        bits=options.bits,
+        version=options.data_version,
+        split_channels=options.split_channels or None,
+        picture=_given(
+            wave_color=options.wave_color,
+            background_color=options.background_color,
+            fit_to_peak=options.fit_to_peak,
+            **options.size,
+        ),
+    )
+    picture = _given(frequency_scale=options.scale, colors=options.colors, axes=options.axes or None, **options.size)
     quiet = _given(threshold_dbfs=options.threshold, min_seconds=options.min_seconds)
+    encoding = _given(
+        bitrate_kbps=options.bitrate,
+        quality=options.quality,
+        rate_control=options.rate_control,
+        bit_depth=options.bit_depth,
+        compression_level=options.compression_level,
+        sample_rate=options.rate,
+        channels=options.channels,
+        tags=dict(map(_pair, options.tag)),
+        keep_tags=not options.no_tags,
+        keep_cover=not options.no_cover,
+    )
+    level = _given(target_lufs=options.target, true_peak_dbtp=options.ceiling, dual_mono=options.dual_mono)
     audio = {suffix: {"format": audio_format} for suffix, audio_format in _FORMATS.items()}
-    # Each operation that writes a file: what the file's extension says, and the parameters.
-    writing: tuple[tuple[str, dict[str, dict[str, Any]], dict[str, Any]], ...] = (
-        ("waveform", {".dat": {"formats": ["dat"]}, ".json": {"formats": ["json"]}}, drawing),
+    if options.alac:
+        audio[".m4a"] = {"format": "alac"}
+    return (
+        ("waveform", {f".{form}": {"formats": [form]} for form in WaveformFormat}, drawing),
         ("spectrogram", {".png": {}}, picture),
         ("silence", {".json": {}}, quiet),
-        ("transcode", audio, encoding),
-        ("normalize", audio, {**encoding, **level}),
+        ("transcode", audio, {**encoding, "loudness_tags": options.loudness_tags}),
+        ("normalize", audio, {**encoding, **level, "album": list(cli_editing.album(options))}),
+        ("split", audio, {**encoding, **cli_editing.cuts(options)}),
     )
-    for op, forms, parameters in writing:
-        for number, path in enumerate(getattr(options, op), start=1):
-            suffix = path.suffix.lower()
-            if suffix not in forms:
-                raise ValueError(f"{path.name}: --{op} writes {', '.join(sorted(forms))}")
-            asked.append({"op": op, "name": f"{op}-{number}", **forms[suffix], **parameters})
-            targets[f"{op}-{number}{suffix}"] = path
-    measures = [op for op in ("probe", "loudness") if getattr(options, op)]
-    if not measures and not asked:
-        measures = ["probe", "loudness"]
-    return operations_adapter.validate_python([*({"op": op} for op in measures), *asked]), targets
+
+
+def _extras(options: argparse.Namespace, operations: tuple[AnyOperation, ...]) -> dict[str, Extra]:
+    extras = {name: Extra(Path(path), Path(path).name) for name, path in map(_pair, options.input)}
+    extras |= cli_editing.extras(options)
+    if missing := input_names(operations) - extras.keys():
+        raise ValueError(f"further inputs are missing, see --input: {', '.join(sorted(missing))}")
+    return extras
+
+
+def _suffix(path: Path, option: str, known: Collection[str]) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in known:
+        raise ValueError(f"{path.name}: --{option} writes {', '.join(sorted(known))}")
+    return suffix
 
 
 def _size(text: str) -> dict[str, int]:
@@ -119,28 +248,50 @@ def _size(text: str) -> dict[str, int]:
     return {"width": int(width), "height": int(height)}
 
 
-def _given(**parameters: float | str | None) -> dict[str, float | str]:
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise ValueError(f"{text}: a name, =, and what it stands for are wanted here")
+    return name, value
+
+
+def _given(**parameters: Any) -> dict[str, Any]:
     return {name: value for name, value in parameters.items() if value is not None}
 
 
 def _run(
-    source: Path, operations: tuple[AnyOperation, ...], targets: dict[str, Path], *, show_progress: bool
+    options: argparse.Namespace,
+    operations: tuple[AnyOperation, ...],
+    targets: Mapping[str, Path],
+    extras: Mapping[str, Extra],
 ) -> Report:
+    show_progress = not options.quiet and sys.stderr.isatty()
     with tempfile.TemporaryDirectory(prefix="wavemill-") as directory:
         try:
             report = process(
-                source,
+                options.file,
                 operations,
                 Path(directory),
                 on_progress=_draw_progress if show_progress else lambda fraction: None,
-                source_name=source.name,
+                source_name=options.file.name,
+                extras=extras,
             )
         finally:
             if show_progress:
                 print(file=sys.stderr)
         for artifact in report.artifacts:
-            shutil.move(artifact.path, targets[artifact.name])
+            target = targets.get(artifact.name) or _beside(artifact.name, targets) or options.output / artifact.name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.move(artifact.path, target)
     return report
+
+
+def _beside(artifact: str, targets: Mapping[str, Path]) -> Path | None:
+    """Where one of the files of an operation that writes several goes, if it was said where one of them goes."""
+    for name, target in targets.items():
+        if artifact.startswith((f"{Path(name).stem}-", f"{Path(name).stem}.")):
+            return target.with_name(target.stem + artifact.removeprefix(Path(name).stem))
+    return None
 
 
 def _draw_progress(fraction: float) -> None:

@@ -103,6 +103,12 @@ class TooManyParts(EditImpossible):
     code = "too_many_parts"
 
 
+class TooMuchMetadata(LimitExceeded):
+    """More tags, pictures and index than allowed."""
+
+    code = "too_much_metadata"
+
+
 class Cancelled(AudioError):
     """The caller's `is_cancelled` said so."""
 

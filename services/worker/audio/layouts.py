@@ -69,7 +69,7 @@ def mix_matrix(source: Sequence[str], target: Sequence[str]) -> Samples:
             continue
         for coefficient, places in _FOLD.get(channel, ()):
             if all(place in target for place in places):
-                # Two pairs of surrounds that meet in one are each taken 3 dB down, to keep their power.
+                # A pair of surrounds that joins another pair is taken 3 dB down, as FFmpeg does it.
                 shared = places[0] in source and places[0] in {"BL", "BR", "SL", "SR"} and len(places) == 1
                 for place in places:
                     matrix[target.index(place), column] = MINUS_3_DB if shared else coefficient

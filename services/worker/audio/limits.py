@@ -15,6 +15,8 @@ class Limits:
         sample_rate: Hz.
         streams: streams of any kind in the container.
         probe_bytes: how far into the file its format and streams are looked for.
+        header_bytes: what is read before the audio, and kept in memory: tags, pictures, an index. The index of a film
+            of 12 hours is some 60 MB.
         cover_bytes: the largest cover picture that is taken into memory, and given on.
     """
 
@@ -23,4 +25,5 @@ class Limits:
     sample_rate: int = 384_000
     streams: int = 64
     probe_bytes: int = 5_000_000
+    header_bytes: int = 128_000_000
     cover_bytes: int = 10_000_000

@@ -54,6 +54,9 @@ class Rendition:
         self._write(self._resampler.flush())
         if self._limited is not None:
             self._encode(self._limited.flush())
+        if not self.frames:
+            # Of a few samples at a high rate resampling can leave none, and a file without a sample is none either.
+            self._encode(np.zeros((len(self.plan.channels), 1), np.float32))
         self._encoder.finish()
 
     def abort(self) -> None:

@@ -29,6 +29,7 @@ from services.worker.audio.errors import (
     SampleRateTooHigh,
     TooManyChannels,
     TooManyStreams,
+    TooMuchMetadata,
     TruncatedFile,
     UnsupportedFormat,
 )
@@ -117,7 +118,7 @@ def open_source(path: Path, limits: Limits, name: str | None = None) -> Iterator
 
     Raises:
         EmptyFile, NotAudio, UnsupportedFormat, DamagedFile, TruncatedFile, ExternalReference: the file is no input.
-        TooManyChannels, SampleRateTooHigh, TooManyStreams: it is too much of one.
+        TooManyChannels, SampleRateTooHigh, TooManyStreams, TooMuchMetadata: it is too much of one.
         OSError: the file cannot be read.
     """
     with path.open("rb", buffering=0) as file:
@@ -150,9 +151,10 @@ def _open_container(file: BinaryIO, limits: Limits, name: str | None) -> InputCo
     }
     start = file.read(16)
     file.seek(0)
+    unnamed = _Unnamed(file, name, limits.header_bytes)
     try:
         container = av.open(
-            _Unnamed(file, name),
+            unnamed,
             "r",
             container_options=options,
             metadata_errors="replace",
@@ -174,18 +176,44 @@ def _open_container(file: BinaryIO, limits: Limits, name: str | None) -> InputCo
         if start.startswith(_SIGNATURES):
             raise DamagedFile("The file is cut short or damaged: no audio could be found in it.") from error
         raise NotAudio("Not an audio file: no audio stream was found.") from error
+    unnamed.is_opened = True
     return container
 
 
 class _Unnamed:
-    """A file as FFmpeg sees it: no path that an error could tell, and no name but an extension that may help."""
+    """A file as FFmpeg sees it: no path that an error could tell, and no name but an extension that may help.
 
-    def __init__(self, file: BinaryIO, name: str | None) -> None:
+    What FFmpeg reads before the audio, it keeps in memory, some of it several times: tags, pictures, an index.
+
+    Attributes:
+        is_opened: what is read from now on is audio.
+    """
+
+    def __init__(self, file: BinaryIO, name: str | None, header_bytes: int) -> None:
         suffix = Path(name or "").suffix.lower()
         self.name = "input" + (suffix if suffix in _TELLING_EXTENSIONS else "")
-        self.read = file.read
         self.seek = file.seek
         self.tell = file.tell
+        self.is_opened = False
+        self._file = file
+        self._header_bytes = header_bytes
+        self._read = 0
+
+    def read(self, size: int) -> bytes:
+        """Read up to so many bytes.
+
+        Raises:
+            TooMuchMetadata: and that is still no audio.
+        """
+        data = self._file.read(size)
+        if not self.is_opened:
+            self._read += len(data)
+            if self._read > self._header_bytes:
+                raise TooMuchMetadata(
+                    f"The file has more than the {self._header_bytes // 1_000_000} MB of tags, pictures and index that "
+                    "are allowed in front of its audio."
+                )
+        return data
 
 
 def _audio_stream(container: InputContainer, limits: Limits) -> AudioStream:

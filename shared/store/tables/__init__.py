@@ -2,6 +2,7 @@
 
 from shared.store.tables.columns import Json, UtcDateTime, metadata
 from shared.store.tables.fleet import audit, is_paused, leaderships, queue_pauses, workers
+from shared.store.tables.idempotency import idempotency_keys
 from shared.store.tables.inputs import is_to_be_fetched, job_inputs
 from shared.store.tables.jobs import (
     artifacts,
@@ -12,6 +13,7 @@ from shared.store.tables.jobs import (
     is_failed,
     is_held,
     is_kept,
+    is_leased,
     is_poisoned,
     is_waiting,
     jobs,
@@ -31,11 +33,13 @@ __all__ = [
     "finished_totals",
     "finished_watermark",
     "has_finished",
+    "idempotency_keys",
     "is_delayed",
     "is_expired",
     "is_failed",
     "is_held",
     "is_kept",
+    "is_leased",
     "is_paused",
     "is_poisoned",
     "is_to_be_fetched",

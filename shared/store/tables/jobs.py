@@ -66,6 +66,8 @@ jobs = Table(
     Column("lease_expires_at", UtcDateTime),
     Column("worker", Text),
     Column("not_before", UtcDateTime),
+    # It waits for others of its key to end (shared/store/turns.py).
+    Column("held", Boolean, nullable=False, server_default=text("FALSE")),
     # When its message was last published, or was meant to be: one that no message carries is seen by this.
     Column("dispatched_at", UtcDateTime, nullable=False),
     Column("results", Json),
@@ -92,18 +94,19 @@ jobs = Table(
 # Written into the statement, not bound to it: neither database uses a partial index for a status that it learns later.
 is_failed = jobs.c.status == literal("failed", literal_execute=True)
 has_finished = jobs.c.finished_at.is_not(None)
-# A worker's: running, or fetching its inputs.
-is_held = jobs.c.lease_token.is_not(None)
+has_key = jobs.c.key_id.is_not(None)
+# A worker has it: it runs, or its inputs are being fetched.
+is_leased = jobs.c.lease_token.is_not(None)
 _is_free = jobs.c.lease_token.is_(None) & jobs.c.finished_at.is_(None)
-# Its message should be with a worker or on its way; the other jobs that nobody holds wait for their time.
-is_waiting = _is_free & jobs.c.not_before.is_(None)
+# Its message should be with a worker or on its way; the other jobs that nobody has wait for their time or their turn.
+# As text: SQLAlchemy says `held = 1` to SQLite, which would not find the index by that.
+is_waiting = _is_free & jobs.c.not_before.is_(None) & literal_column("NOT held")
+is_held: ColumnElement[Any] = _is_free & jobs.c.not_before.is_(None) & literal_column("held")
 is_delayed = _is_free & jobs.c.not_before.is_not(None)
-# As text: SQLAlchemy says `poisoned = 1` to SQLite, which would not find the index by that.
 is_poisoned: ColumnElement[Any] = literal_column("poisoned")
 # Jobs may begin on it.
 is_kept = uploads.c.expired_at.is_(None)
 is_expired = uploads.c.expired_at.is_not(None) & uploads.c.removed_at.is_(None)
-has_key = jobs.c.key_id.is_not(None)
 
 
 Index("ix_jobs_status_id", jobs.c.status, jobs.c.id)
@@ -117,8 +120,9 @@ partial_index(
     jobs.c.input_bytes,
     where=is_waiting,
 )
+partial_index("ix_jobs_held", jobs.c.key_id, jobs.c.created_at, jobs.c.id, where=is_held)
 partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
-partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_held)
+partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_leased)
 partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
 partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
 # For the operator: the latest failures, and those of a kind.

@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from deploy.local.servers import RedisServer
 from tests.integration.api.driving import MAX_SPEC, MAX_UPLOAD, Store, client_of, store_of
+from tests.integration.api.keyed import Keyed
 from tests.system import System
 
 
@@ -47,6 +48,19 @@ async def store(system: System) -> AsyncIterator[Store]:
     store = store_of(system)
     yield store
     await store.close()
+
+
+@pytest.fixture(scope="session")
+def keyed(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, redis_server: RedisServer
+) -> Iterator[Keyed]:
+    """An API that has keys, shared by the tests."""
+    folder = tmp_path_factory.mktemp("keyed")
+    shutil.copyfile(sqlite_template, folder / "wavemill.db")
+    with System(folder, database_url=f"sqlite:///{folder / 'wavemill.db'}", redis=redis_server) as system:
+        keyed = Keyed.on(system)
+        system.start_api()
+        yield keyed
 
 
 @pytest.fixture

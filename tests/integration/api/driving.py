@@ -120,8 +120,8 @@ def files_under(folder: Path) -> set[str]:
 async def stopping(port: int, path: str, content_type: str, sent: bytes) -> tuple[bytes, bytes]:
     """Send a part of a body and wait; gives the status line and the body of the answer, after which it hangs up."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\nContent-Length: {len(sent) + 1}\r\n\r\n"
-    writer.write(head.encode() + sent)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {content_type}\r\n"
+    writer.write(f"{head}Content-Length: {len(sent) + 1}\r\n\r\n".encode() + sent)
     answer = await asyncio.wait_for(reader.read(), 30)
     writer.close()
     status, _, rest = answer.partition(b"\r\n")

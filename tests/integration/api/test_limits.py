@@ -152,7 +152,8 @@ async def test_a_body_that_comes_slowly_is_taken_down_to_a_limit(limited: Limite
         reader, writer = await asyncio.open_connection("127.0.0.1", system.api_port)
         # 50 bytes a second or so.
         body = PART + b"slow audio" + f"\r\n--{BOUNDARY}--\r\n".encode()
-        head = f"POST /api/uploads HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary={BOUNDARY}\r\n"
+        form = f"multipart/form-data; boundary={BOUNDARY}"
+        head = f"POST /api/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Type: {form}\r\n"
         writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode())
         # In all longer than may pass between two bytes.
         with suppress(ConnectionError):

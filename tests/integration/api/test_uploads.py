@@ -100,7 +100,7 @@ async def test_too_much_is_refused_while_it_comes(api: httpx.AsyncClient, blobs_
 
 async def test_too_much_is_refused_before_it_comes(system: System) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", system.api_port)
-    head = f"POST /api/uploads HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\n"
+    head = f"POST /api/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM['Content-Type']}\r\n"
     writer.write(f"{head}Content-Length: {10**12}\r\nExpect: 100-continue\r\n\r\n".encode())
     status = await asyncio.wait_for(reader.readline(), 10)
     writer.close()
@@ -165,7 +165,7 @@ async def test_a_body_of_another_type(api: httpx.AsyncClient, content_type: str)
 async def test_a_client_that_leaves_leaves_nothing(system: System, blobs_folder: Path) -> None:
     before = files_under(blobs_folder)
     _, writer = await asyncio.open_connection("127.0.0.1", system.api_port)
-    head = f"POST /api/uploads HTTP/1.1\r\nHost: x\r\nContent-Type: {FORM['Content-Type']}\r\n"
+    head = f"POST /api/uploads HTTP/1.1\r\nHost: localhost\r\nContent-Type: {FORM['Content-Type']}\r\n"
     writer.write(f"{head}Content-Length: {MAX_UPLOAD}\r\n\r\n{FILE_PART}".encode() + b"g" * (MAX_UPLOAD // 2))
     await writer.drain()
     await _until(lambda: files_under(blobs_folder) != before, "the upload never began")

@@ -90,9 +90,73 @@ def test_a_tenth_of_a_second(system: System, tmp_path: Path, extension: str) -> 
     check_all_five(run(system, file), seconds=0.1, channels=2)
 
 
+def test_what_can_come_out(system: System, tmp_path: Path) -> None:
+    file = noise(tmp_path / "x.flac", seconds=5, arguments=("-metadata", "title=Rain"))
+    operations: tuple[dict[str, object], ...] = (
+        {"op": "loudness", "series": ["csv", "json"], "replay_gain": True},
+        {"op": "waveform", "formats": ["svg", "png"], "split_channels": True, "pixels_per_second": 20},
+        {"op": "spectrogram", "axes": True},
+        {"op": "transcode", "format": "alac", "loudness_tags": True, "tags": {"artist": "Nobody"}},
+        {"op": "transcode", "format": "mp3", "quality": 4},
+        {"op": "normalize", "format": "wav", "bit_depth": 32},
+    )
+    job = system.finished(system.submit(file, *operations)["id"])
+    assert job["error_message"] is None
+    assert {artifact["name"]: artifact["media_type"] for artifact in job["artifacts"]} == {
+        "loudness.csv": "text/csv",
+        "loudness.json": "application/json",
+        "waveform.svg": "image/svg+xml",
+        "waveform.png": "image/png",
+        "spectrogram.png": "image/png",
+        "transcode.m4a": "audio/mp4",
+        "transcode-2.mp3": "audio/mpeg",
+        "normalize.wav": "audio/wav",
+    }
+    assert job["results"]["waveform"]["channels"] == 2
+    assert job["results"]["loudness"]["replay_gain"]["track_peak"] > 0
+    (tmp_path / "x.m4a").write_bytes(system.artifact(job, "transcode.m4a"))
+    said = ffmpeg("-i", tmp_path / "x.m4a", "-f", "null", "-")
+    assert "replaygain_track_gain" in said
+    assert "title           : Rain" in said
+    assert "artist          : Nobody" in said
+
+
 def test_an_hour(system: System, tmp_path: Path) -> None:
     file = noise(tmp_path / "hour.wav", seconds=3600, channels=1, rate=8000)
     check_all_five(run(system, file), seconds=3600, channels=1)
+
+
+def test_edited_and_in_parts(system: System, tmp_path: Path) -> None:
+    file = noise(tmp_path / "noise.flac", seconds=6)
+    edits = [{"edit": "trim", "start_seconds": 1, "end_seconds": 5.5}, {"edit": "fade", "out_seconds": 1}]
+    job = system.finished(
+        system.submit(
+            file,
+            {"op": "transcode", "format": "wav", "edits": edits},
+            {"op": "split", "every_seconds": 2, "format": "flac", "edits": edits},
+            {"op": "acx", "edits": edits},
+        )["id"]
+    )
+    assert job["error_message"] is None
+    assert job["operations"][0]["edits"][1]["out_seconds"] == 1
+    assert [part["end_seconds"] for part in job["results"]["split"]["parts"]] == [2, 4, 4.5]
+    assert not job["results"]["acx"]["passed"]
+    names = ["split-001.flac", "split-002.flac", "split-003.flac", "split.json", "transcode.wav"]
+    assert [artifact["name"] for artifact in job["artifacts"]] == names
+    seconds = {}
+    for name in set(names) - {"split.json"}:
+        (tmp_path / name).write_bytes(system.artifact(job, name))
+        last = ffmpeg("-i", tmp_path / name, "-f", "null", "-").rsplit("time=", 1)[1]
+        seconds[name] = float(last.split()[0].rsplit(":", 1)[1])
+    assert seconds == {"split-001.flac": 2, "split-002.flac": 2, "split-003.flac": 0.5, "transcode.wav": 4.5}
+
+
+def test_edits_that_leave_nothing_fail_the_job_with_a_sentence(system: System, tmp_path: Path) -> None:
+    file = noise(tmp_path / "noise.flac", seconds=1)
+    edits = [{"edit": "trim", "start_seconds": 2}]
+    job = system.finished(system.submit(file, {"op": "transcode", "format": "mp3", "edits": edits})["id"])
+    assert (job["status"], job["error_code"]) == ("failed", "nothing_left")
+    assert job["error_message"].startswith("The edits leave nothing of the audio")
 
 
 def truncated_mp3(folder: Path) -> bytes:

@@ -38,9 +38,11 @@ class Life:
         self.views = JobViews(database)
         self.backlog = Backlog(database)
 
-    async def create(self, max_attempts: int = 4) -> UUID:
-        upload = await Uploads(self.database).add(sha256="cd" * 32, size_bytes=3, filename="voice.wav")
-        created = await self.jobs.create(SPEC, upload_id=upload.id, queue="default", max_attempts=max_attempts)
+    async def create(self, max_attempts: int = 4, key_id: UUID | None = None) -> UUID:
+        upload = await Uploads(self.database).add(sha256="cd" * 32, size_bytes=3, filename="voice.wav", key_id=key_id)
+        created = await self.jobs.create(
+            SPEC, upload_id=upload.id, queue="default", max_attempts=max_attempts, key_id=key_id, owner=key_id
+        )
         return created.event.job_id
 
     async def claim(self, job_id: UUID, lease_seconds: float = 30.0) -> Claim:

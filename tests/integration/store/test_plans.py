@@ -20,22 +20,32 @@ from asyncpg.connection import LoggedQuery
 from sqlalchemy import event, text
 
 import shared.store
+from shared.key_secrets import digest_of, new_secret
+from shared.schema.inputs import MAIN_INPUT
 from shared.schema.jobs import JobStatus
+from shared.schema.keys import Scope
+from shared.store.api_keys import ApiKeys
 from shared.store.audit import AuditOutcome, AuditTrail
 from shared.store.backlog import Backlog, OverdueJob
 from shared.store.change import Change
 from shared.store.database import Database
+from shared.store.fetches import Fetches
 from shared.store.finished import Finished
 from shared.store.footprint import Footprint
+from shared.store.idempotency import Answer, IdempotencyKeys, Reservation
+from shared.store.job_inputs import JobInputs
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
+from shared.store.key_usage import KeyUsage
 from shared.store.leadership import Leadership
 from shared.store.one_statement import Lender, OneStatement
 from shared.store.operations_views import OperationsViews
 from shared.store.queue_pauses import QueuePauses
-from shared.store.records import Claim, Lease
+from shared.store.records import Claim, FetchClaim, InputSource, Lease
 from shared.store.retention import Position, Retention, StoredUpload
 from shared.store.tallies import Tallies
+from shared.store.turns import Turns
+from shared.store.unfinished import Piece, UnfinishedUploads, Way
 from shared.store.uploads import Uploads
 from shared.store.workers import Workers
 from tests.integration.store.conftest import ARTIFACT, RESULTS, SPEC, USAGE
@@ -44,10 +54,18 @@ pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=Tr
 
 BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads"})
 # An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
+# One in a hundred jobs is of a key, which may have two of them run at a time.
+KEY = UUID("01901000-0000-7000-8000-000000000001")
 POPULATION = (
+    f"""
+    INSERT INTO api_keys (id, name, prefix, secret_sha256, scopes, created_at, max_running_jobs)
+    SELECT CASE WHEN n = 5 THEN '{KEY}' ELSE gen_random_uuid() END, 'key', 'wm_', n::text, '[]', now(), 2
+    FROM generate_series(1, 50) n
+    """,
     """
-    INSERT INTO uploads (id, sha256, size_bytes, filename, created_at, expired_at, removed_at)
-    SELECT gen_random_uuid(), encode(sha256(n::text::bytea), 'hex'), 1000 + n, 'a.wav', now() - n * interval '78 s',
+    INSERT INTO uploads (id, key_id, sha256, size_bytes, filename, created_at, expired_at, removed_at)
+    SELECT gen_random_uuid(), (SELECT id FROM api_keys WHERE secret_sha256 = (n % 5000)::text),
+           encode(sha256(n::text::bytea), 'hex'), 1000 + n, 'a.wav', now() - n * interval '78 s',
            CASE WHEN n > 99000 THEN now() - interval '1 day' END, CASE WHEN n > 99500 THEN now() END
     FROM generate_series(1, 100000) n
     """,
@@ -55,10 +73,12 @@ POPULATION = (
     CREATE TEMPORARY TABLE numbered AS SELECT id, row_number() OVER () AS n FROM uploads WHERE expired_at IS NULL
     """,
     """
-    INSERT INTO jobs (id, status, queue, priority, spec, upload_id, input_bytes, version, progress, cancel_requested,
+    INSERT INTO jobs (id, key_id, status, queue, priority, spec, upload_id, input_bytes, version, progress,
+                      cancel_requested,
                       attempt, attempts_spent, max_attempts, lease_token, lease_expires_at, worker, not_before,
                       dispatched_at, error_code, error_message, poisoned, created_at, started_at, finished_at)
-    SELECT gen_random_uuid(), status, CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
+    SELECT gen_random_uuid(), (SELECT id FROM api_keys WHERE secret_sha256 = (k % 5000)::text), status,
+           CASE WHEN n % 10 = 0 THEN 'high' ELSE 'default' END, 'default', :spec,
            numbered.id, 1000, 3, 0.5, false, 1, 1, 4,
            CASE WHEN status = 'running' THEN gen_random_uuid() END,
            CASE WHEN status = 'running' THEN now() + interval '30 s' END,
@@ -106,6 +126,14 @@ class Place:
         self.tallies = Tallies(database)
         self.footprint = Footprint(database)
         self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
+        self.keys = ApiKeys(database)
+        self.usage = KeyUsage(database)
+        self.turns = Turns(database)
+        self.idempotency = IdempotencyKeys(database)
+        self.key_id = KEY
+        self.fetches = Fetches(database)
+        self.inputs = JobInputs(database)
+        self.unfinished = UnfinishedUploads(database)
         self.upload_id = uuid4()
         self.digest = "0f" * 32
         # Where a walk through the history may have come to.
@@ -117,6 +145,43 @@ class Place:
     async def new(self) -> UUID:
         created = await self.jobs.create(SPEC, upload_id=self.upload_id, queue="default", max_attempts=4)
         return created.job_id
+
+    async def reservation(self) -> Reservation:
+        reserved = await self.idempotency.reserve(str(uuid4()), key_id=self.key_id, fingerprint="ab" * 32)
+        assert isinstance(reserved, Reservation)
+        return reserved
+
+    async def completed(self, reservation: Reservation) -> None:
+        async with self.database.write() as connection:
+            await self.idempotency.complete(connection, reservation, Answer(202, "{}", "/api/jobs/1"))
+
+    async def held(self) -> None:
+        for _ in range(3):
+            await self.jobs.create(
+                SPEC, upload_id=self.upload_id, queue="default", max_attempts=4, key_id=self.key_id, owner=None
+            )
+        assert len(await self.turns.release(self.key_id, limit=BATCH)) == 2
+
+    async def fetch_claimed(self) -> FetchClaim:
+        source = InputSource(MAIN_INPUT, url="https://files.example/a.wav")
+        created = await self.jobs.create(SPEC, upload_id=None, queue="io", max_attempts=4, sources=[source])
+        claim = await self.fetches.claim(created.job_id, worker="host/1/1", lease_seconds=30)
+        assert claim is not None
+        return claim
+
+    async def fetched(self) -> None:
+        claim = await self.fetch_claimed()
+        fetched = {MAIN_INPUT: self.upload_id}
+        await self.fetches.finish(claim.lease, upload_id=self.upload_id, fetched=fetched, queue="default")
+
+    async def begun(self) -> UUID:
+        return (await self.unfinished.begin(Way.TUS, size_bytes=10, keep_seconds=60.0)).id
+
+    async def advanced(self) -> None:
+        upload_id = await self.begun()
+        writer = await self.unfinished.take(upload_id, at_byte=0)
+        assert writer is not None
+        assert await self.unfinished.advance(upload_id, writer=writer, pieces=[Piece(0, 4, "incoming/x")])
 
     async def claimed(self) -> Claim:
         claim = await self.jobs.claim(await self.new(), worker="host/1/1", lease_seconds=30)
@@ -160,12 +225,24 @@ class Place:
         for status in (None, JobStatus.QUEUED, JobStatus.SUCCEEDED):
             await self.views.page(status=status, before=newest[-1].id, limit=51)
             await self.views.page(status=status, before=None, limit=51)
+            for owner in (self.key_id, uuid4()):
+                await self.views.page(status=status, before=None, limit=51, owner=owner)
+                await self.views.page(status=status, before=newest[-1].id, limit=51, owner=owner)
 
 
 DAY = 86_400.0
 # Of a batch each row is found by an index; so many of them cost far less than the table.
 BATCH = 100
 CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
+    "ApiKeys.create": lambda place: place.keys.create(new_secret(), name="a", scopes=[Scope.READ]),
+    "ApiKeys.make_first": lambda place: place.keys.make_first(new_secret()),
+    "ApiKeys.find": lambda place: place.keys.find(digest_of(new_secret())),
+    "ApiKeys.get": lambda place: place.keys.get(place.key_id),
+    "ApiKeys.valid_among": lambda place: place.keys.valid_among([uuid4() for _ in range(BATCH)]),
+    "ApiKeys.any": lambda place: place.keys.any(),
+    "ApiKeys.all": lambda place: place.keys.all(),
+    "ApiKeys.rotate": lambda place: place.keys.rotate(uuid4(), new_secret(), overlap_seconds=60),
+    "ApiKeys.revoke": lambda place: place.keys.revoke(uuid4()),
     "AuditTrail.begin": lambda place: place.audit.begin(who="Ada", action="pause", target="low"),
     "AuditTrail.end": lambda place: place.audit.end(uuid4(), AuditOutcome.DONE, "Done."),
     "AuditTrail.get": lambda place: place.audit.get(uuid4()),
@@ -178,11 +255,24 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Backlog.expired_leases": lambda place: place.backlog.expired_leases(BATCH),
     "Backlog.expired_lease_count": lambda place: place.backlog.expired_lease_count(),
     "Backlog.poisoned": lambda place: place.backlog.poisoned(),
+    "Fetches.claim": lambda place: place.fetch_claimed(),
+    "Fetches.finish": lambda place: place.fetched(),
     "Finished.totals": lambda place: place.finished.totals(),
     "Finished.fold": lambda place: place.finished.fold(10),
     "Footprint.size_bytes": lambda place: place.footprint.size_bytes(),
     "Footprint.rows": lambda place: place.footprint.rows(),
     "Footprint.connections": lambda place: place.footprint.connections(),
+    "IdempotencyKeys.reserve": lambda place: place.reservation(),
+    "IdempotencyKeys.complete": lambda place: _with(place.completed, place.reservation()),
+    "IdempotencyKeys.complete_alone": lambda place: _with(
+        lambda reserved: place.idempotency.complete_alone(reserved, Answer(201, "{}")), place.reservation()
+    ),
+    "IdempotencyKeys.release": lambda place: _with(place.idempotency.release, place.reservation()),
+    "IdempotencyKeys.forget": lambda place: place.idempotency.forget(BATCH),
+    "KeyUsage.queued_jobs": lambda place: place.usage.queued_jobs(place.key_id, at_most=1000),
+    "KeyUsage.stored_bytes": lambda place: place.usage.stored_bytes(place.key_id),
+    "JobInputs.extras": lambda place: place.inputs.extras(uuid4()),
+    "JobInputs.to_be_fetched": lambda place: place.inputs.to_be_fetched(uuid4()),
     "JobViews.get": lambda place: _with(place.views.get, place.new()),
     "JobViews.event": lambda place: _with(place.views.event, place.new()),
     "JobViews.events": lambda place: place.views.events([uuid4() for _ in range(BATCH)]),
@@ -252,6 +342,16 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     ),
     "Tallies.add": lambda place: place.tallies.add("x", {"a": 1, "b": 2}),
     "Tallies.all": lambda place: place.tallies.all(),
+    "Turns.release": lambda place: place.held(),
+    "Turns.waiting_keys": lambda place: place.turns.waiting_keys(),
+    "UnfinishedUploads.begin": lambda place: place.begun(),
+    "UnfinishedUploads.get": lambda place: place.unfinished.get(Way.TUS, uuid4()),
+    "UnfinishedUploads.take": lambda place: place.unfinished.take(uuid4(), at_byte=0),
+    "UnfinishedUploads.advance": lambda place: place.advanced(),
+    "UnfinishedUploads.pieces": lambda place: place.unfinished.pieces(uuid4()),
+    "UnfinishedUploads.complete": lambda place: place.unfinished.complete(uuid4()),
+    "UnfinishedUploads.remove": lambda place: place.unfinished.remove([uuid4() for _ in range(BATCH)]),
+    "UnfinishedUploads.expired": lambda place: place.unfinished.expired(BATCH),
     "Uploads.add": lambda place: place.upload(),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
     "Workers.beat": lambda place: place.workers.beat(

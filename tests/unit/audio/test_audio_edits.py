@@ -1,6 +1,8 @@
 """Edits that cut and fade: right to the sample, against arithmetic and FFmpeg's own filters."""
 
 import itertools
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from pydantic import TypeAdapter
 
 from services.worker.audio import errors
 from services.worker.audio.edits import Chain
+from services.worker.audio.edits import hold as hold_module
 from services.worker.audio.engine import process
 from services.worker.audio.inputs import Inputs
 from services.worker.audio.limits import Limits
@@ -252,3 +255,49 @@ def test_measured_is_what_the_edits_leave(tmp_path: Path) -> None:
     assert measure(tmp_path / "normalize.flac").integrated_lufs == pytest.approx(-20, abs=0.1)
     assert isinstance(results["waveform"], WaveformResult)
     assert results["waveform"].length == 1000
+
+
+@pytest.fixture
+def long_edits(tmp_path: Path) -> tuple[Path, Any]:
+    """Half a minute, and work on it that ends in a second pass."""
+    source = save(tmp_path / "a.flac", voice_like(30, 48_000, 2), 48_000, "flac")
+    edits = [{"edit": "denoise"}, {"edit": "fade", "out_seconds": 20}]
+    operations = [
+        {"op": "normalize", "format": "mp3", "edits": edits},
+        {"op": "split", "every_seconds": 5, "edits": edits},
+    ]
+    return source, operations_adapter.validate_python(operations)
+
+
+@pytest.mark.parametrize("polls", [0, 2, 5])
+def test_cancelled_while_it_edits(long_edits: tuple[Path, Any], tmp_path: Path, polls: int) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    asked: list[float] = []
+
+    def is_cancelled() -> bool:
+        asked.append(time.monotonic())
+        return len(asked) > polls
+
+    with pytest.raises(errors.Cancelled):
+        process(*long_edits, output, is_cancelled=is_cancelled)
+    assert time.monotonic() - asked[-1] < 1.5
+    assert not list(output.iterdir())
+    assert not [thread for thread in threading.enumerate() if thread.name in {"decode", "encode"}]
+
+
+def test_trouble_of_the_machine_while_it_edits_stays_that(
+    long_edits: tuple[Path, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    monkeypatch.setattr(hold_module, "_MOST_BYTES", 0)
+
+    def full(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(OSError, match="No space left"):
+        process(*long_edits, output)
+    assert not list(output.iterdir())
+    assert not [thread for thread in threading.enumerate() if thread.name in {"decode", "encode"}]

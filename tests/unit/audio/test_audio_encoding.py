@@ -220,3 +220,11 @@ def test_resampling_keeps_a_tone_and_removes_what_would_alias(tmp_path: Path) ->
     hertz = np.fft.rfftfreq(len(middle), 1 / 32_000)
     assert spectrum[np.abs(hertz - 3000) < 1].max() == pytest.approx(-12, abs=0.05)
     assert spectrum[np.abs(hertz - 3000) > 50].max() < -115
+
+
+@pytest.mark.parametrize("audio_format", ["mp3", "opus", "aac", "flac", "wav"])
+def test_of_a_sample_that_resampling_swallows_there_is_a_file_all_the_same(tmp_path: Path, audio_format: str) -> None:
+    source = save(tmp_path / "a.wav", np.full((1, 1), 0.5), 192_000)
+    process(source, (Transcode(name="b", format=audio_format, sample_rate=8000),), tmp_path)
+    # Opus always plays at 48 kHz.
+    assert independent.read(next(tmp_path.glob("b.*"))).shape == (1, 6 if audio_format == "opus" else 1)

@@ -10,6 +10,8 @@ import pytest
 
 from services.worker.audio.cover import read_cover
 from services.worker.audio.engine import process
+from services.worker.audio.errors import TooMuchMetadata
+from services.worker.audio.limits import Limits
 from shared.schema.operations import AnyOperation, AudioFormat, Probe, Transcode
 from shared.schema.results import ProbeResult
 from tests.unit.audio import independent
@@ -206,6 +208,35 @@ def test_cover_up_to_a_limit(tmp_path: Path, kilobytes: int) -> None:
             "artifact": None,
         }
         assert cover(output / "transcode.opus") == b""
+
+
+def with_large_picture(folder: Path, name: str) -> Path:
+    """A file with two megabytes of cover."""
+    picture, sound = folder / "art.jpg", save(folder / "sound.wav", sine(440, -20, 1))
+    ffmpeg("-f", "lavfi", "-i", "testsrc=s=320x200", "-frames:v", "1", picture)
+    picture.write_bytes(picture.read_bytes() + bytes(2_000_000))
+    if name.endswith(".mka"):
+        ffmpeg("-i", sound, "-attach", picture, "-metadata:s:t", "mimetype=image/jpeg", folder / name)
+    else:
+        art = ("-map", "0", "-map", "1", "-c:v", "copy", "-disposition:v", "attached_pic")
+        ffmpeg("-i", sound, "-i", picture, *art, folder / name)
+    return folder / name
+
+
+@pytest.mark.parametrize("name", ["a.mp3", "a.flac", "a.m4a", "a.mka"])
+def test_no_more_is_kept_in_memory_than_is_allowed(tmp_path: Path, name: str) -> None:
+    source = with_large_picture(tmp_path, name)
+    output = tmp_path / "out"
+    output.mkdir()
+    process(source, (Probe(),), output, limits=Limits(header_bytes=8_000_000))
+    with pytest.raises(TooMuchMetadata, match="more than the 1 MB of tags, pictures and index that are allowed"):
+        process(source, (Probe(),), output, limits=Limits(header_bytes=1_000_000))
+
+
+def test_audio_is_no_metadata(tmp_path: Path) -> None:
+    source = save(tmp_path / "a.wav", sine(440, -20, 60))
+    assert source.stat().st_size > 10_000_000
+    assert process(source, (Probe(),), tmp_path, limits=Limits(header_bytes=6_000_000)).audio_seconds == 60
 
 
 @pytest.mark.parametrize(

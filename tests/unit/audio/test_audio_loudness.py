@@ -46,14 +46,24 @@ def test_channel_weights(layout: str, weights: tuple[float, ...]) -> None:
     assert tuple(channel_weights(layout.split())) == weights
 
 
+# One voice, at a level of its own in each channel.
+PLACED = {
+    "mono": "anull",
+    "stereo": "pan=stereo|c0=c0|c1=0.6*c0",
+    "5.1": "pan=5.1|c0=c0|c1=0.6*c0|c2=0.5*c0|c3=0.3*c0|c4=-0.4*c0|c5=0.2*c0",
+}
+
+
 @pytest.mark.parametrize("rate", [8_000, 11_025, 22_050, 44_100, 48_000, 88_200, 96_000, 192_000])
-def test_speech_at_every_rate(tmp_path: Path, rate: int) -> None:
-    source = tmp_path / "a.wav"
-    independent.ffmpeg("-i", recording(), "-ac", "2", "-ar", str(rate), "-c:a", "pcm_s24le", source)
-    ours, judge = loudness(source), independent.measure(source)
-    assert ours.integrated_lufs == pytest.approx(judge.integrated_lufs, abs=0.1)
-    assert ours.range_lu == pytest.approx(judge.range_lu, abs=0.2)
-    assert ours.true_peak_dbtp == pytest.approx(judge.true_peak_dbtp, abs=0.15)
+def test_speech_at_every_rate_from_mono_to_5_1(tmp_path: Path, rate: int) -> None:
+    for layout, placing in PLACED.items():
+        source = tmp_path / f"{layout}.wav"
+        how = ("-af", placing, "-ar", str(rate), "-c:a", "pcm_s24le")
+        independent.ffmpeg("-i", recording(), "-t", "20", *how, source)
+        ours, judge = loudness(source), independent.measure(source)
+        assert ours.integrated_lufs == pytest.approx(judge.integrated_lufs, abs=0.1), layout
+        assert ours.range_lu == pytest.approx(judge.range_lu, abs=0.2), layout
+        assert ours.true_peak_dbtp == pytest.approx(judge.true_peak_dbtp, abs=0.1), layout
 
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 6])

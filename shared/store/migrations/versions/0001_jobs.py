@@ -60,6 +60,22 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_finished_watermark")),
     )
     op.create_table(
+        "idempotency_keys",
+        sa.Column("scope", sa.Text(), nullable=False),
+        sa.Column("key", sa.Text(), nullable=False),
+        sa.Column("fingerprint", sa.Text(), nullable=False),
+        sa.Column("token", sa.Uuid(), nullable=False),
+        sa.Column("reserved_until", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=True),
+        sa.Column("location", sa.Text(), nullable=True),
+        sa.PrimaryKeyConstraint("scope", "key", name=op.f("pk_idempotency_keys")),
+    )
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_idempotency_keys_created_at"), ["created_at"], unique=False)
+
+    op.create_table(
         "leaderships",
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("holder", sa.Text(), nullable=False),
@@ -175,6 +191,7 @@ def upgrade() -> None:
         sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
         sa.Column("worker", sa.Text(), nullable=True),
         sa.Column("not_before", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("held", sa.Boolean(), server_default=sa.text("(FALSE)"), nullable=False),
         sa.Column("dispatched_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("results", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("error_code", sa.Text(), nullable=True),
@@ -232,6 +249,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("finished_at IS NOT NULL"),
         )
         batch_op.create_index(
+            "ix_jobs_held",
+            ["key_id", "created_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND held"),
+            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND held"),
+        )
+        batch_op.create_index(
             "ix_jobs_key",
             ["key_id", "id"],
             unique=False,
@@ -265,8 +289,8 @@ def upgrade() -> None:
             "ix_jobs_waiting",
             ["queue", "created_at", "id", "dispatched_at", "input_bytes"],
             unique=False,
-            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL"),
-            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL"),
+            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
+            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
         )
 
     op.create_table(
@@ -339,8 +363,8 @@ def downgrade() -> None:
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_jobs_waiting",
-            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL"),
-            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL"),
+            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
+            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
         )
         batch_op.drop_index(batch_op.f("ix_jobs_upload_id"))
         batch_op.drop_index("ix_jobs_status_id")
@@ -357,6 +381,11 @@ def downgrade() -> None:
         )
         batch_op.drop_index(
             "ix_jobs_key", postgresql_where=sa.text("key_id IS NOT NULL"), sqlite_where=sa.text("key_id IS NOT NULL")
+        )
+        batch_op.drop_index(
+            "ix_jobs_held",
+            postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND held"),
+            sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND held"),
         )
         batch_op.drop_index(
             "ix_jobs_finished",
@@ -409,6 +438,10 @@ def downgrade() -> None:
     op.drop_table("tallies")
     op.drop_table("queue_pauses")
     op.drop_table("leaderships")
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_idempotency_keys_created_at"))
+
+    op.drop_table("idempotency_keys")
     op.drop_table("finished_watermark")
     op.drop_table("finished_totals")
     op.drop_table("audit")
