@@ -42,11 +42,12 @@ async def test_a_stranger_finds_nothing_at_any_address_with_an_id(keyed: Keyed) 
             assert names <= known.keys(), f"{path}: say in `known` what its parameters are in this test"
             for method in methods:
                 address = path.format(**known)
-                answer = await client.request(method, address, headers=TUS if "/tus/" in path else None)
+                headers = TUS if "/tus/" in path else None
+                answer = await client.request(method, address, headers=headers)
                 assert answer.status_code == 404, (method, path, answer.text)
                 other = path.format(**{**known, "job_id": UNKNOWN})
                 if method != "head":
-                    unknown = await client.request(method, other)
+                    unknown = await client.request(method, other, headers=headers)
                     texts = answer.text.replace(job["id"], "ID"), unknown.text.replace(UNKNOWN, "ID")
                     assert texts[0] == texts[1], "a stranger could tell it from one that is not there"
                 tried.add((method, path))
