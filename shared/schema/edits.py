@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.schema.names import Name
 
 MAX_EDITS = 16
+MAX_CHAINS = 8
 MAX_JOINED_INPUTS = 16
 
 _Crossfade = Annotated[

@@ -75,6 +75,16 @@ def test_two_operations_never_write_the_same_file(operation: dict[str, Any], oth
         spec(operation, {"op": "transcode", "format": "mp3", "name": other})
 
 
+def test_a_job_has_a_few_chains_of_edits() -> None:
+    def trimmed(count: int) -> list[dict[str, Any]]:
+        edits = [[{"edit": "trim", "start_seconds": start}] for start in range(count)]
+        return [{"op": "loudness", "edits": chain} for chain in (*edits, *edits, [])]
+
+    spec(*trimmed(8))
+    with pytest.raises(ValidationError, match="at most 8 different chains of edits, and this one 9"):
+        spec(*trimmed(9))
+
+
 def test_the_inputs_that_operations_name() -> None:
     jingle = {"edit": "intro", "input": "jingle"}
     operations = spec(
