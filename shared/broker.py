@@ -6,6 +6,7 @@ A message carries a job's id and its trace context, nothing else: PostgreSQL is 
 import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 from uuid import UUID
 
 import structlog
@@ -20,6 +21,7 @@ log = structlog.get_logger()
 
 RUN_JOB = "wavemill.run_job"
 FETCH_INPUT = "wavemill.fetch_input"
+DELIVER_WEBHOOK = "wavemill.deliver_webhook"
 JOB_ID_HEADER = "job_id"
 IO_QUEUE = "io"
 SPEECH_QUEUE = "speech"
@@ -43,6 +45,40 @@ class JobMessage:
     job_id: UUID
     queue: str
     traceparent: str | None = None
+
+    @property
+    def task(self) -> str:
+        """What is to be done. While a job waits on the queue `io` it is to be fetched, and nowhere else."""
+        return FETCH_INPUT if self.queue == IO_QUEUE else RUN_JOB
+
+    @property
+    def argument(self) -> str:
+        """What the task is called with."""
+        return str(self.job_id)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """By which a message that waits is known."""
+        return {JOB_ID_HEADER: str(self.job_id)}
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryMessage:
+    """What is said to the workers of the queue `io` of one message to a webhook."""
+
+    delivery_id: UUID
+    traceparent: str | None = None
+    task: ClassVar[str] = DELIVER_WEBHOOK
+    queue: ClassVar[str] = IO_QUEUE
+    headers: ClassVar[dict[str, str]] = {}
+
+    @property
+    def argument(self) -> str:
+        """What the task is called with."""
+        return str(self.delivery_id)
+
+
+Message = JobMessage | DeliveryMessage
 
 
 def make_app(settings: Settings) -> Celery:
@@ -112,12 +148,12 @@ def make_app(settings: Settings) -> Celery:
 
 
 class Publisher:
-    """Sends job messages. Blocking: on an event loop, call it in a thread."""
+    """Sends messages. Blocking: on an event loop, call it in a thread."""
 
     def __init__(self, app: Celery) -> None:
         self._app = app
 
-    def publish(self, messages: Iterable[JobMessage]) -> None:
+    def publish(self, messages: Iterable[Message]) -> None:
         """Send the messages together, in one journey to Redis for a hundred or so.
 
         Raises:
@@ -130,27 +166,25 @@ class Publisher:
         except (KombuError, OSError) as error:
             raise BrokerUnavailable(str(error)) from error
 
-    def _send(self, producer: Producer, message: JobMessage) -> None:
+    def _send(self, producer: Producer, message: Message) -> None:
         # What app.send_task does, without the routing: the queue is known, and is declared by who reads it.
-        job_id = str(message.job_id)
         task = self._app.amqp.as_task_v2(
             uuid(),
-            # While a job waits there it is to be fetched, and nowhere else.
-            FETCH_INPUT if message.queue == IO_QUEUE else RUN_JOB,
-            args=(job_id,),
-            argsrepr=job_id,
+            message.task,
+            args=(message.argument,),
+            argsrepr=message.argument,
             kwargsrepr="",
             # The store has the result.
             ignore_result=True,
         )
-        headers = task.headers | {JOB_ID_HEADER: job_id}
+        headers = task.headers | message.headers
         if message.traceparent is not None:
             headers["traceparent"] = message.traceparent
         producer.publish(
             task.body, exchange="", routing_key=message.queue, serializer="json", headers=headers, **task.properties
         )
 
-    async def offer(self, messages: Sequence[JobMessage]) -> bool:
+    async def offer(self, messages: Sequence[Message]) -> bool:
         """Send the messages without holding up the loop. False when Redis does not take them: no harm is done."""
         try:
             await asyncio.to_thread(self.publish, messages)

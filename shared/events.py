@@ -22,6 +22,7 @@ from shared.settings import Settings
 log = structlog.get_logger()
 
 _CHANNEL = "wavemill:job:"
+_EVERY_CHANNEL = f"{_CHANNEL}*"
 # RuntimeError is what uvloop says of a write to a connection that was reset.
 _REDIS_AWAY = (RedisError, OSError, RuntimeError)
 _RECONNECT_SECONDS = 1.0
@@ -30,6 +31,8 @@ _SUBSCRIBE_SECONDS = 0.5
 _IDLE_SECONDS = 5.0
 # A listener that falls behind by so many events starts dropping the oldest: it will see a later state anyway.
 _QUEUE_SIZE = 256
+# One that listens to all jobs passes them on at once, and is held up by other work of its loop only.
+_LARGE_QUEUE_SIZE = 10_000
 
 
 def connect(settings: Settings) -> "Redis":
@@ -97,7 +100,7 @@ def _is_open(connection: "AbstractConnection") -> bool:
 
 
 class EventHub:
-    """Hears the news of all jobs by one subscription, and passes it on to each job's listeners.
+    """Hears the news of all jobs by one subscription, and passes it on to each job's listeners, and to those of all.
 
     One pattern rather than a channel for each job: one task alone may touch the connection, for redis-py's loses its
     writer under a second one while it connects again. The pattern is subscribed to while somebody listens.
@@ -123,8 +126,18 @@ class EventHub:
     @asynccontextmanager
     async def listen(self, job_id: UUID) -> AsyncIterator[asyncio.Queue[JobEvent]]:
         """A queue of the job's events from now on. While Redis is away it stays empty; poll the store beside it."""
-        channel = f"{_CHANNEL}{job_id}"
-        queue: asyncio.Queue[JobEvent] = asyncio.Queue(_QUEUE_SIZE)
+        async with self._listening(f"{_CHANNEL}{job_id}", _QUEUE_SIZE) as queue:
+            yield queue
+
+    @asynccontextmanager
+    async def listen_to_all(self) -> AsyncIterator[asyncio.Queue[JobEvent]]:
+        """The same of every job."""
+        async with self._listening(_EVERY_CHANNEL, _LARGE_QUEUE_SIZE) as queue:
+            yield queue
+
+    @asynccontextmanager
+    async def _listening(self, channel: str, size: int) -> AsyncIterator[asyncio.Queue[JobEvent]]:
+        queue: asyncio.Queue[JobEvent] = asyncio.Queue(size)
         listeners = self._listeners.setdefault(channel, set())
         listeners.add(queue)
         self._wanted.set()
@@ -142,7 +155,7 @@ class EventHub:
             try:
                 await self._wanted.wait()
                 if not self._subscribed.is_set():
-                    await self._pubsub.psubscribe(f"{_CHANNEL}*")
+                    await self._pubsub.psubscribe(_EVERY_CHANNEL)
                     self._subscribed.set()
                 message = await self._pubsub.get_message(timeout=_IDLE_SECONDS)
                 if message is not None:
@@ -156,8 +169,8 @@ class EventHub:
                 await asyncio.sleep(_RECONNECT_SECONDS)
 
     def _pass_on(self, channel: str, data: bytes) -> None:
-        listeners = self._listeners.get(channel)
-        if listeners is None:
+        listeners = [queue for heard in (channel, _EVERY_CHANNEL) for queue in self._listeners.get(heard, ())]
+        if not listeners:
             return
         try:
             event = JobEvent.model_validate_json(data)

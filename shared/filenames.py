@@ -5,7 +5,7 @@ from pathlib import PurePosixPath
 
 # Longer ones do not fit into a directory entry of common file systems (255 bytes), once an artifact's name is added.
 _MAX_BYTES = 160
-_UNNAMED = "audio"
+UNNAMED = "audio"
 
 
 def cleaned(filename: str | None) -> str | None:
@@ -23,7 +23,7 @@ def cleaned(filename: str | None) -> str | None:
 
 def artifact_filename(input_filename: str | None, artifact: str) -> str:
     """What an artifact is called away from its job: the input's stem and its name, as `talk-transcode.opus`."""
-    stem = PurePosixPath(cleaned(input_filename) or _UNNAMED).stem
+    stem = PurePosixPath(cleaned(input_filename) or UNNAMED).stem
     return f"{stem}-{artifact}"
 
 

@@ -93,6 +93,9 @@ class Settings(BaseSettings):
         description="The same for one that comes otherwise: resumable, presigned or from a URL.",
     )
     max_spec_bytes: int = Field(default=MEBIBYTE, ge=1024, description="A larger job spec is refused with 413.")
+    max_batch_bytes: int = Field(
+        default=32 * MEBIBYTE, ge=1024, description="A larger body of a batch is refused with 413."
+    )
     upload_idle_seconds: float = Field(
         default=30.0, gt=0, description="A request of whose body no byte comes for so long is ended with 408."
     )
@@ -230,6 +233,21 @@ class Settings(BaseSettings):
         default=5.0, gt=0, description="A queued job that no message carries after this is published again."
     )
     leadership_seconds: float = Field(default=10.0, ge=1, description="Lease of the one active reconciler.")
+
+    # Webhooks.
+    webhook_timeout_seconds: float = Field(
+        default=15.0, gt=0, le=60, description="For a receiver to take a message, and to answer."
+    )
+    webhook_retry_days: float = Field(
+        default=3.0, gt=0, le=30, description="A message that is not taken is tried for so long, then given up."
+    )
+    webhook_backoff_base_seconds: float = Field(
+        default=5.0, gt=0, description="Largest wait before the second attempt; it is four times as long each time."
+    )
+    webhook_backoff_max_seconds: float = Field(default=28_800.0, gt=0, description="No wait is longer.")
+    keep_deliveries_days: float = Field(
+        default=30.0, gt=0, description="What became of a message is known for so long after its end."
+    )
 
     # Telemetry.
     metrics_host: str = Field(

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import asyncpg
@@ -62,10 +63,17 @@ def redis(redis_server: RedisServer) -> Iterator[Redis]:
 @pytest.fixture
 def postgres_url(postgres_server: PostgresServer) -> Iterator[str]:
     """DATABASE_URL of a new, migrated PostgreSQL database."""
+    with new_database(postgres_server) as url:
+        yield url
+
+
+@contextmanager
+def new_database(server: PostgresServer) -> Iterator[str]:
+    """The same for as long as the block runs."""
     name = f"test_{secrets.token_hex(6)}"
-    asyncio.run(_execute(postgres_server.url, f'CREATE DATABASE "{name}" TEMPLATE "{_TEMPLATE}"'))
-    yield postgres_server.url_of(name)
-    asyncio.run(_execute(postgres_server.url, f'DROP DATABASE "{name}" WITH (FORCE)'))
+    asyncio.run(_execute(server.url, f'CREATE DATABASE "{name}" TEMPLATE "{_TEMPLATE}"'))
+    yield server.url_of(name)
+    asyncio.run(_execute(server.url, f'DROP DATABASE "{name}" WITH (FORCE)'))
 
 
 @pytest.fixture(scope="session")

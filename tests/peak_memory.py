@@ -31,15 +31,23 @@ def peak_mib(source: Path, operations: Sequence[AnyOperation] = EVERYTHING) -> f
     return float(json.loads(done.stdout)["peak_mib"])
 
 
+def peak_of_this_process() -> float:
+    """Mebibytes. Not getrusage's: that one is inherited from the process that started this one."""
+    match = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert match is not None
+    return int(match[1]) / 1024
+
+
+def forget_peak_of_this_process() -> None:
+    """The peak is from now on."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
 def _main() -> None:
     source, operations = Path(sys.argv[1]), operations_adapter.validate_json(sys.argv[2])
     with tempfile.TemporaryDirectory(prefix="wavemill-peak-", dir=source.parent) as folder:
         process(source, operations, Path(folder))
-    # Not getrusage's: that one is inherited from the process that started this one.
-    status = Path("/proc/self/status").read_text()
-    match = re.search(r"VmHWM:\s+(\d+) kB", status)
-    assert match is not None
-    json.dump({"peak_mib": int(match[1]) / 1024}, sys.stdout)
+    json.dump({"peak_mib": peak_of_this_process()}, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -12,7 +12,9 @@ from services.api.access.gate import GUARDS
 from services.api.access.headers import RateLimitHeaders
 from services.api.metrics import ApiMetrics, MetricsMiddleware
 from services.api.routes import (
+    archives,
     artifacts,
+    batches,
     events,
     health,
     job_list,
@@ -23,6 +25,7 @@ from services.api.routes import (
     tus,
     uploads,
     validation,
+    webhooks,
 )
 from shared.settings import Settings, settings
 from shared.telemetry.logs import configure_logs
@@ -72,7 +75,20 @@ def create_app(configured: Settings) -> FastAPI:
     app.add_middleware(MetricsMiddleware, metrics=metrics)
     problems.install(app, metrics)
     documentation.install(app)
-    for module in (jobs, job_list, validation, events, artifacts, tus, uploads, presets, keys):
+    for module in (
+        jobs,
+        job_list,
+        validation,
+        batches,
+        events,
+        artifacts,
+        archives,
+        tus,
+        uploads,
+        presets,
+        webhooks,
+        keys,
+    ):
         app.include_router(module.router, dependencies=GUARDS, responses=documentation.answers(401, 403, 429))
     # What these tell is nobody's: whether the service is well, and what it can do.
     for module in (operations, health):

@@ -54,9 +54,9 @@ async def read_json(request: Request, model: type[Model], settings: Settings) ->
         ProblemError: 408, 413 or 422.
     """
     limit = settings.max_spec_bytes
-    _check_length(request, "request body", limit)
+    check_length(request, "request body", limit)
     body = arriving(request, settings)
-    return validated(model, await _read(body, "request body", limit))
+    return validated(model, await read_whole(body, "request body", limit))
 
 
 def validated(model: type[Model], text: bytes, *, within: Sequence[str] = ()) -> Model:
@@ -76,7 +76,7 @@ def field_errors(error: ValidationError, document: Any, within: Sequence[str | i
     """What is wrong with a document; `within` is the path to it in the body."""
     found = error.errors(include_url=False, include_input=False)
     return [
-        FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
+        FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each))
         for each in found
         # Pydantic counts the items of a tuple that are right, and says that there are too few.
         if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
@@ -94,7 +94,7 @@ async def received_form(
     Raises:
         ProblemError: 400, 408, 413 or 422.
     """
-    _check_length(
+    check_length(
         request,
         "request body",
         settings.max_upload_bytes + _FORM_OVERHEAD_BYTES + (settings.max_spec_bytes if with_spec else 0),
@@ -106,7 +106,7 @@ async def received_form(
         try:
             async for part in _known_parts(request, settings, with_spec=with_spec):
                 if part.name == SPEC_PART:
-                    spec = await _read(part.data, "spec", settings.max_spec_bytes)
+                    spec = await read_whole(part.data, "spec", settings.max_spec_bytes)
                 else:
                     file = await ingest.receive(part.data)
                     filename = cleaned(part.filename)
@@ -144,8 +144,12 @@ def _wrong_part(name: str, detail: str) -> problems.ProblemError:
     return problems.invalid([FieldError.at("body", [name], detail)])
 
 
-def _check_length(request: Request, what: str, limit: int) -> None:
-    # What was announced to be too long is refused before it is sent.
+def check_length(request: Request, what: str, limit: int) -> None:
+    """Refuse what is announced to be too long before it is sent.
+
+    Raises:
+        ProblemError: 413.
+    """
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limit:
         raise problems.too_large(what, limit)
@@ -178,7 +182,12 @@ async def arriving(request: Request, settings: Settings) -> AsyncIterator[bytes]
         yield chunk
 
 
-async def _read(data: AsyncIterator[bytes], what: str, limit: int) -> bytes:
+async def read_whole(data: AsyncIterator[bytes], what: str, limit: int) -> bytes:
+    """All of it.
+
+    Raises:
+        ProblemError: 413, it is more than the limit.
+    """
     whole = bytearray()
     async for piece in data:
         whole += piece
@@ -200,7 +209,8 @@ def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
     entered = False
     for step in location:
         if isinstance(document, dict):
-            if entered and step in (document.get("op"), document.get("type", DEFAULT_TYPE)):
+            kinds = document.get("op"), document.get("edit"), document.get("type", DEFAULT_TYPE)
+            if entered and step in kinds:
                 entered = False
                 continue
             document = document.get(step)

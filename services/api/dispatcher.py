@@ -2,6 +2,7 @@
 
 import queue
 import threading
+from collections.abc import Sequence
 
 import structlog
 
@@ -21,7 +22,7 @@ class Dispatcher:
 
     def __init__(self, publisher: Publisher) -> None:
         self._publisher = publisher
-        self._messages: queue.Queue[JobMessage | None] = queue.Queue(_QUEUE_SIZE)
+        self._messages: queue.Queue[Sequence[JobMessage] | None] = queue.Queue(_QUEUE_SIZE)
         self._is_dropping = False
         # A daemon: an end of the process does not wait for a Redis that does not answer.
         self._thread = threading.Thread(target=self._run, name="dispatcher", daemon=True)
@@ -32,8 +33,12 @@ class Dispatcher:
 
     def dispatch(self, message: JobMessage) -> None:
         """Have a message published. Never blocks."""
+        self.dispatch_all((message,))
+
+    def dispatch_all(self, messages: Sequence[JobMessage]) -> None:
+        """The same of messages that go together."""
         try:
-            self._messages.put_nowait(message)
+            self._messages.put_nowait(messages)
         except queue.Full:
             # Said once: a line for each would drown the log while Redis is away.
             if not self._is_dropping:
@@ -51,10 +56,11 @@ class Dispatcher:
         self._thread.join(timeout_seconds)
 
     def _run(self) -> None:
-        while (message := self._messages.get()) is not None:
-            batch = [message]
+        while (messages := self._messages.get()) is not None:
+            batch = list(messages)
             ended = self._take_waiting(batch)
-            self._publish(batch)
+            for start in range(0, len(batch), _BATCH):
+                self._publish(batch[start : start + _BATCH])
             if ended:
                 break
         self._publisher.close()
@@ -63,12 +69,12 @@ class Dispatcher:
         """Add what waits to a batch. True when the end was among it."""
         while len(batch) < _BATCH:
             try:
-                message = self._messages.get_nowait()
+                messages = self._messages.get_nowait()
             except queue.Empty:
                 return False
-            if message is None:
+            if messages is None:
                 return True
-            batch.append(message)
+            batch += messages
         return False
 
     def _publish(self, batch: list[JobMessage]) -> None:

@@ -12,12 +12,13 @@ from pydantic.json_schema import models_json_schema
 from services.api import examples, glossary, problems
 from services.api.bodies import FILE_PART, FORM, JSON, SPEC_PART
 from services.api.problems import Problem
+from shared.schema.batches import BatchEvent
 from shared.schema.events import JobEvent
 from shared.schema.jobs import JobSubmission
 
 _REFERENCE = "#/components/schemas/{model}"
 # Models that the document names and no route's signature does.
-_referenced: set[type[BaseModel]] = {JobEvent}
+_referenced: set[type[BaseModel]] = {JobEvent, BatchEvent}
 _FILE = {"type": "string", "format": "binary", "description": "The audio file."}
 
 _PROBLEMS = {

@@ -108,11 +108,12 @@ class Inputs:
 def upload_missing(job: JobSubmission, upload_id: UUID | None, *, within: Sequence[str] = ()) -> ProblemError:
     """422: an upload that the request names is not there."""
     detail = f"There is no upload {upload_id}, or it is no longer stored; send the file to /api/uploads first."
-    paths = ([*within, *path] for path, given in _uploads_of(job) if given == upload_id)
+    paths = ([*within, *path] for path, given in uploads_of(job) if given == upload_id)
     return next((_wrong(path, detail) for path in paths), problems.input_gone())
 
 
-def _uploads_of(job: JobSubmission) -> Iterator[tuple[list[str], UUID]]:
+def uploads_of(job: JobSubmission) -> Iterator[tuple[list[str], UUID]]:
+    """The uploads that a request names, each with the path to its id in the request."""
     if isinstance(job, JobRequest) and isinstance(job.input, UploadInput):
         yield ["input", "id"], job.input.id
     for name, given in job.inputs.items():

@@ -59,7 +59,7 @@ class ApiMetrics:
         self.sent = Counter(
             "wavemill_http_sent_bytes", "Bytes of answers' bodies: downloads.", ["route"], registry=self.registry
         )
-        self.event_streams = Gauge("wavemill_event_streams", "Open streams of a job's events.", registry=self.registry)
+        self.event_streams = Gauge("wavemill_event_streams", "Open streams of events.", registry=self.registry)
         self.rate_limit_fallbacks = Counter(
             "wavemill_rate_limit_fallbacks",
             "Requests that were counted towards their key's limit by this process alone: Redis did not answer at once.",

@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -28,6 +29,12 @@ _RETRY_AFTER_SECONDS = 5
 # What a client sent is not sent back to it at any length.
 _MAX_ERRORS = 50
 _MAX_TEXT = 300
+# In the words of whoever sends requests, not of whoever writes validators.
+_SAID = {
+    "extra_forbidden": "This is not known here; leave it out.",
+    "missing": "This is missing.",
+    "union_tag_not_found": "The field that says which kind it is of is missing.",
+}
 
 
 class FieldError(BaseModel):
@@ -46,6 +53,12 @@ class FieldError(BaseModel):
         steps = (str(step).replace("~", "~0").replace("/", "~1") for step in path)
         pointer = "#" + "".join(f"/{step}" for step in steps)
         return cls.model_validate({"source": source, "pointer": _short(pointer), "detail": _short(detail)})
+
+    def within(self, path: Sequence[str | int]) -> Self:
+        """The same error of a document that is a part of another; the path leads to it."""
+        return self.model_copy(
+            update={"pointer": self.at(self.source, path, "").pointer + self.pointer.removeprefix("#")}
+        )
 
 
 class Problem(BaseModel):
@@ -104,6 +117,11 @@ class ProblemError(Exception):
 def job_not_found(job_id: UUID) -> ProblemError:
     """404: there is no job of this id."""
     return ProblemError(404, "job-not-found", "No such job", f"There is no job {job_id}.")
+
+
+def batch_not_found(batch_id: UUID) -> ProblemError:
+    """404: there is no batch of this id."""
+    return ProblemError(404, "batch-not-found", "No such batch", f"There is no batch {batch_id}.")
 
 
 def too_large(what: str, limit: int) -> ProblemError:
@@ -167,9 +185,12 @@ def input_gone() -> ProblemError:
     )
 
 
-def sentence(message: str) -> str:
-    """A validation message without pydantic's own prefix."""
-    return message.removeprefix("Value error, ")
+def sentence(error: ErrorDetails) -> str:
+    """What pydantic, or one of our validators, says of a value, as a sentence."""
+    if error["type"] in _SAID:
+        return _SAID[error["type"]]
+    message = error["msg"].removeprefix("Value error, ")
+    return message if message.endswith(".") else f"{message}."
 
 
 def install(app: FastAPI, metrics: ApiMetrics) -> None:
@@ -213,7 +234,7 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
 
 
 async def _on_invalid_parameters(request: Request, error: RequestValidationError) -> Response:
-    errors = [FieldError.at(str(found["loc"][0]), found["loc"][1:], sentence(found["msg"])) for found in error.errors()]
+    errors = [FieldError.at(str(found["loc"][0]), found["loc"][1:], sentence(found)) for found in error.errors()]
     return await _on_problem(request, invalid(errors))
 
 

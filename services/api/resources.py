@@ -16,6 +16,7 @@ from services.api.access.rate_limit import RateLimiter
 from services.api.access.revocations import Revocations
 from services.api.admission import Admission
 from services.api.dispatcher import Dispatcher
+from services.api.group_watch import GroupWatch
 from services.api.inputs import Inputs
 from services.api.job_watch import JobWatch
 from services.api.metrics import ApiMetrics
@@ -29,9 +30,14 @@ from shared.events import EventHub, EventPublisher, connect
 from shared.ingest import Ingest
 from shared.settings import Settings
 from shared.store.api_keys import ApiKeys
+from shared.store.archives import Archives
 from shared.store.backlog import Backlog
+from shared.store.batch_views import BatchViews
+from shared.store.batches import Batches
 from shared.store.database import Database
+from shared.store.deliveries import Deliveries
 from shared.store.idempotency import IdempotencyKeys
+from shared.store.job_changes import JobChanges
 from shared.store.job_lists import JobLists
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
@@ -41,6 +47,7 @@ from shared.store.retention import Retention
 from shared.store.turns import Turns
 from shared.store.unfinished import UnfinishedUploads
 from shared.store.uploads import Uploads
+from shared.store.webhooks import Webhooks
 
 _FLUSH_SECONDS = 1.0
 
@@ -72,6 +79,14 @@ class Resources:
     dispatcher: Dispatcher
     events: EventPublisher
     watch: JobWatch
+    batches: BatchViews
+    batch_changes: Batches
+    archives: Archives
+    webhooks: Webhooks
+    deliveries: Deliveries
+    changes: JobChanges
+    uploads: Uploads
+    group_watch: GroupWatch
     metrics: ApiMetrics
 
 
@@ -82,6 +97,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     blobs = Blobs.from_settings(settings)
     redis = connect(settings)
     views = JobViews(database)
+    batches, changes = BatchViews(database), JobChanges(database)
     keys = ApiKeys(database)
     limiter = RateLimiter(redis, on_fallback=metrics.rate_limit_fallbacks.inc)
     quotas = Quotas(KeyUsage(database))
@@ -94,6 +110,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
         async with (
             EventHub(redis) as hub,
             JobWatch(hub, views) as watch,
+            GroupWatch(hub, changes, batches) as group_watch,
             Gate(Authenticator(keys, settings), limiter, settings) as gate,
             Revocations(keys) as revocations,
             Admission(Backlog(database), blobs, quotas, settings) as admission,
@@ -124,6 +141,14 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 dispatcher=dispatcher,
                 events=EventPublisher(redis),
                 watch=watch,
+                batches=batches,
+                batch_changes=Batches(database),
+                archives=Archives(database),
+                webhooks=Webhooks(database),
+                deliveries=Deliveries(database),
+                changes=changes,
+                uploads=Uploads(database),
+                group_watch=group_watch,
                 metrics=metrics,
             )
     finally:

@@ -14,8 +14,10 @@ from shared.schema.jobs import JobSpec, JobSubmission
 from shared.schema.operations import AnyOperation, input_names, with_names
 from shared.schema.options import JobOptions
 from shared.schema.presets import PRESETS, Preset
+from shared.schema.webhooks import OwnWebhook, WebhookTarget, new_secret
 from shared.settings import Settings
 from shared.store.presets import Presets
+from shared.store.records import WebhookOrder
 
 _DAY_SECONDS = 86_400
 _BY_NAME: TypeAdapter[dict[str, AnyOperation]] = TypeAdapter(dict[str, AnyOperation])
@@ -29,6 +31,7 @@ class Submission:
 
     spec: JobSpec
     options: JobOptions
+    webhook: WebhookOrder | None = None
 
 
 class Submissions:
@@ -69,6 +72,7 @@ class Submissions:
                 not_before=asked.not_before,
                 expires_in=asked.expires_in,
             ),
+            webhook_order(asked.webhook),
         )
 
     async def preset(self, key_id: UUID | None, name: str) -> Preset | None:
@@ -88,6 +92,18 @@ class Submissions:
             detail = f"Results are kept for {self._longest_keep} seconds at most here."
             errors.append(FieldError.at("body", [*within, "expires_in"], detail))
         return errors
+
+
+def webhook_order(target: WebhookTarget | None) -> WebhookOrder | None:
+    """A webhook with its secret, which is made where the client leaves it out."""
+    return None if target is None else WebhookOrder(target, target.secret or new_secret())
+
+
+def shown_once(webhook_id: UUID | None, order: WebhookOrder | None) -> OwnWebhook | None:
+    """A webhook as the answer to its submission shows it: with the secret."""
+    if webhook_id is None or order is None:
+        return None
+    return OwnWebhook(id=webhook_id, url=order.target.url, secret=order.secret)
 
 
 def overridden(

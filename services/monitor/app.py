@@ -10,6 +10,7 @@ from prometheus_client.exposition import choose_encoder
 
 from services.monitor.connections import Connections, connections
 from services.monitor.duties import Duty
+from services.monitor.duties.due_deliveries import DueDeliveries
 from services.monitor.duties.due_jobs import DueJobs
 from services.monitor.duties.expired_artifacts import ExpiredArtifacts
 from services.monitor.duties.expired_inputs import ExpiredInputs
@@ -19,9 +20,11 @@ from services.monitor.duties.finished_totals import FinishedTotals
 from services.monitor.duties.forgotten_idempotency_keys import ForgottenIdempotencyKeys
 from services.monitor.duties.forgotten_jobs import ForgottenJobs
 from services.monitor.duties.held_jobs import HeldJobs
+from services.monitor.duties.old_deliveries import OldDeliveries
 from services.monitor.duties.silent_workers import SilentWorkers
 from services.monitor.duties.stray_blobs import StrayBlobs
 from services.monitor.duties.undispatched_jobs import UndispatchedJobs
+from services.monitor.duties.webhook_notices import WebhookNotices
 from services.monitor.exposition import Exposition
 from services.monitor.messages import Messages
 from services.monitor.page.app import furnish, make_page
@@ -32,10 +35,12 @@ from services.monitor.watch import BlobLook, DatabaseLook, RedisLook, Watch
 from shared.events import EventPublisher
 from shared.settings import Settings
 from shared.store.backlog import Backlog
+from shared.store.deliveries import Deliveries
 from shared.store.finished import Finished
 from shared.store.idempotency import IdempotencyKeys
 from shared.store.jobs import Jobs
 from shared.store.leadership import Leadership
+from shared.store.notices import Notices
 from shared.store.retention import Retention
 from shared.store.tallies import Tallies
 from shared.store.turns import Turns
@@ -117,6 +122,8 @@ def _duties(settings: Settings, opened: Connections, backlog: Backlog, messages:
         ),
         FinishedTotals(Finished(opened.database)),
         SilentWorkers(Workers(opened.database), batch=batch),
+        WebhookNotices(Notices(opened.database, give_up_seconds=keep_seconds(settings.webhook_retry_days))),
+        DueDeliveries(Deliveries(opened.database), messages, opened.publisher, batch=batch),
         *_retention_duties(settings, opened),
     )
 
@@ -127,6 +134,9 @@ def _retention_duties(settings: Settings, opened: Connections) -> Sequence[Duty]
         ExpiredArtifacts(retention, blobs, keep_seconds=keep_seconds(settings.keep_artifacts_days), batch=batch),
         ForgottenJobs(retention, blobs, keep_seconds=keep_seconds(settings.keep_jobs_days), batch=batch),
         ExpiredInputs(retention, blobs, keep_seconds=keep_seconds(settings.keep_inputs_days), batch=batch),
+        OldDeliveries(
+            Deliveries(opened.database), keep_seconds=keep_seconds(settings.keep_deliveries_days), batch=batch
+        ),
         ForgottenIdempotencyKeys(IdempotencyKeys(opened.database), batch=batch),
         ExpiredResumables(UnfinishedUploads(opened.database), blobs, batch=batch),
     )

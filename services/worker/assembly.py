@@ -9,7 +9,7 @@ from services.worker import child, presence, shutdown
 from services.worker.attempt import Engine
 from services.worker.metrics.exposition import MetricsStep
 from services.worker.transport import LastingTransport
-from shared.broker import FETCH_INPUT, RUN_JOB, make_app
+from shared.broker import DELIVER_WEBHOOK, FETCH_INPUT, RUN_JOB, make_app
 from shared.settings import Settings
 from shared.telemetry.logs import configure_logs
 
@@ -31,6 +31,11 @@ def make_worker(settings: Settings, engine: Engine) -> Celery:
     def fetch_input(task: Any, job_id: str) -> str:
         """Run one attempt at fetching a job's inputs. Messages of it are on the queue `io` alone."""
         return child.current(engine).fetch(job_id, traceparent=task.request.get("traceparent"))
+
+    @app.task(name=DELIVER_WEBHOOK, bind=True)
+    def deliver_webhook(task: Any, delivery_id: str) -> str:
+        """Run one attempt at telling a webhook. Messages of it are on the queue `io` alone."""
+        return child.current(engine).deliver(delivery_id, traceparent=task.request.get("traceparent"))
 
     def configure(**_: Any) -> None:
         configure_logs("worker", settings)

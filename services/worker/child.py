@@ -13,11 +13,13 @@ import uvloop
 
 from services.worker import address_space
 from services.worker.attempt import AttemptRunner, Engine
+from services.worker.deliver import DeliveryRunner
 from services.worker.ending import Ending
 from services.worker.fetch import FetchRunner
 from services.worker.heartbeat import Heartbeat
 from services.worker.materials import Materials
 from services.worker.metrics.sharing import ChildMetrics
+from services.worker.outbound import Outbound
 from services.worker.scratch import Scratch
 from shared.blobs import Blobs
 from shared.broker import Publisher, make_app
@@ -25,6 +27,7 @@ from shared.events import EventPublisher, connect
 from shared.ingest import Ingest
 from shared.settings import Settings, settings
 from shared.store.database import Database
+from shared.store.deliveries import Deliveries
 from shared.store.fetches import Fetches
 from shared.store.jobs import Jobs
 from shared.store.uploads import Uploads
@@ -86,6 +89,17 @@ class Child:
     def fetch(self, job_id: str, *, traceparent: str | None) -> str:
         """Run one attempt at fetching a job's inputs, and say what became of it."""
         return self._runner.get_loop().run_until_complete(self._fetches.run(UUID(job_id), traceparent=traceparent))
+
+    def deliver(self, delivery_id: str, *, traceparent: str | None) -> str:
+        """Run one attempt at telling a webhook, and say what became of it."""
+        return self._runner.get_loop().run_until_complete(
+            self._deliveries.run(UUID(delivery_id), traceparent=traceparent)
+        )
+
+    @cached_property
+    def _deliveries(self) -> DeliveryRunner:
+        """Made by the first message that asks for it: media workers get none, and need no client."""
+        return DeliveryRunner(Deliveries(self._database), Outbound.from_settings(self._settings), self._settings)
 
     def close(self) -> None:
         """Close every connection."""

@@ -99,6 +99,8 @@ class Heartbeat:
                     JobEvent(
                         type="progress",
                         job_id=claim.lease.job_id,
+                        batch_id=claim.event.batch_id,
+                        key_id=claim.event.key_id,
                         version=claim.event.version,
                         status=claim.event.status,
                         progress=told,

@@ -13,6 +13,7 @@ from shared.schema.names import Name
 from shared.schema.operations import AnyOperation, with_names
 from shared.schema.options import JobOptions
 from shared.schema.results import AnyResult
+from shared.schema.webhooks import OwnWebhook, WebhookTarget
 
 MAX_OPERATIONS = 32
 
@@ -111,6 +112,7 @@ class JobSubmission(JobOptions):
         max_length=MAX_FURTHER_INPUTS,
         description="Further files, by the names that operations call them by.",
     )
+    webhook: WebhookTarget | None = Field(default=None, description="Whom to tell when this job has ended.")
 
     @field_validator("overrides")
     @classmethod
@@ -234,6 +236,8 @@ class JobView(BaseModel):
         description="Seconds that the client wants results and artifacts kept after the end; null: as the server does."
     )
     expires_at: datetime | None = Field(description="When that time ends, once the job has succeeded.")
+    batch_id: UUID | None = Field(description="The batch that it was submitted in; else null.")
+    webhook: OwnWebhook | None = Field(description="Its own webhook, if it was submitted with one; else null.")
 
 
 class JobSummary(BaseModel):
@@ -254,7 +258,7 @@ class JobSummary(BaseModel):
 
 
 class JobPage(BaseModel):
-    """One page of jobs, newest first."""
+    """One page of jobs."""
 
     model_config = ConfigDict(frozen=True)
 

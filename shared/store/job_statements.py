@@ -36,6 +36,7 @@ from shared.schema.jobs import AttemptOutcome, JobStatus
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.dialect import change_steps
+from shared.store.notice_marks import wants_notice
 from shared.store.ownership import given_owner_owns_upload, takes_turns
 from shared.store.tables import Json, UtcDateTime, attempts, is_kept, is_paused, jobs, uploads
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, count_of
@@ -48,6 +49,8 @@ _POISONED = (
 
 EVENT = (
     jobs.c.id,
+    jobs.c.batch_id,
+    jobs.c.key_id,
     jobs.c.version,
     jobs.c.status,
     jobs.c.progress,
@@ -67,7 +70,7 @@ _CLAIM = (
     jobs.c.started_at,
     jobs.c.has_inputs,
 )
-_FETCH_CLAIM = (*REQUEUE, jobs.c.spec, jobs.c.upload_id, jobs.c.key_id, jobs.c.attempts_spent, jobs.c.max_attempts)
+_FETCH_CLAIM = (*REQUEUE, jobs.c.spec, jobs.c.upload_id, jobs.c.attempts_spent, jobs.c.max_attempts)
 # What waits again waits for what it waited for.
 _WAITING_AGAIN = case((jobs.c.status == JobStatus.FETCHING, JobStatus.FETCHING), else_=JobStatus.QUEUED)
 _UNLEASED: Mapping[str, Any] = {"lease_token": None, "lease_expires_at": None, "worker": None}
@@ -156,11 +159,15 @@ class JobStatements:
             "metadata": _given("metadata", Json),
             "keep_seconds": _given("keep", jobs.c.keep_seconds.type),
             "upload_id": _given("upload", Uuid),
+            "batch_id": _given("batch", Uuid),
+            "webhook_id": _given("webhook", Uuid),
+            "notify": wants_notice(_given("key", Uuid), _given("webhook", Uuid)),
             "traceparent": _given("traceparent", Text),
             "max_attempts": _given("max_attempts", jobs.c.max_attempts.type),
         }
-        made = insert(jobs).values(new).returning(*EVENT, jobs.c.created_at, jobs.c.not_before, jobs.c.held, *upload)
-        return Change(self._database, [made])
+        self.new_job = insert(jobs).values(new)
+        answered = (*EVENT, jobs.c.created_at, jobs.c.not_before, jobs.c.held, jobs.c.webhook_id, *upload)
+        return Change(self._database, [self.new_job.returning(*answered)])
 
     def _claim(self) -> Change:
         worker = _given("worker", Text)

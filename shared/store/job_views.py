@@ -24,6 +24,7 @@ from shared.store.job_inputs import shown_inputs
 from shared.store.ownership import owns_job
 from shared.store.records import Holder, Lease
 from shared.store.tables import artifacts, attempts, is_leased, jobs, uploads
+from shared.store.webhooks import own_webhook
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +56,16 @@ class JobViews:
             if row is None:
                 return None
             its_inputs = await _inputs(connection, row)
-            return _view(
+            view = _view(
                 row,
                 its_inputs,
                 await _attempts(connection, job_id),
                 await _artifacts(connection, job_id),
             )
+            # Few jobs have one: the others do not look for it.
+            if row.webhook_id is not None:
+                view = view.model_copy(update={"webhook": await own_webhook(connection, row.webhook_id)})
+            return view
 
     async def event(self, job_id: UUID, *, owner: UUID | None = None) -> JobEvent | None:
         """Where the job stands now, in the words of an event; None when there is none of this id."""
@@ -70,6 +75,7 @@ class JobViews:
         """Where each of the jobs stands now, in the words of an event, in no order."""
         columns = (
             jobs.c.id.label("job_id"),
+            jobs.c.batch_id,
             jobs.c.version,
             jobs.c.status,
             jobs.c.progress,
@@ -174,4 +180,6 @@ def _view(
         not_before=row.not_before,
         expires_in=row.keep_seconds,
         expires_at=row.expires_at,
+        batch_id=row.batch_id,
+        webhook=None,
     )

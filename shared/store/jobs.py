@@ -26,9 +26,22 @@ from shared.store.errors import UploadMissing
 from shared.store.finished import lock_watermark, take_away
 from shared.store.job_inputs import JobInputs, add_sources, has_its_input, is_incomplete, lacks_an_input
 from shared.store.job_statements import EVENT, REQUEUE, JobStatements
+from shared.store.notice_marks import wants_notice
 from shared.store.ownership import may_be_held, owns_job
-from shared.store.records import Claim, InputSource, Lease, LeaseLost, NewArtifact, NewJob, QueuedJob, Requeue, Usage
+from shared.store.records import (
+    Claim,
+    InputSource,
+    Lease,
+    LeaseLost,
+    NewArtifact,
+    NewJob,
+    QueuedJob,
+    Requeue,
+    Usage,
+    WebhookOrder,
+)
 from shared.store.tables import artifacts, is_delayed, is_waiting, jobs
+from shared.store.webhooks import add_own
 
 
 def event_of(row: Any) -> JobEvent:
@@ -36,6 +49,8 @@ def event_of(row: Any) -> JobEvent:
     return JobEvent(
         type="status",
         job_id=row.id,
+        batch_id=row.batch_id,
+        key_id=row.key_id,
         version=row.version,
         status=row.status,
         progress=row.progress,
@@ -65,6 +80,7 @@ class Jobs:
         options: JobOptions = NO_OPTIONS,
         key_id: UUID | None = None,
         owner: UUID | None = None,
+        webhook: WebhookOrder | None = None,
         commit_with: Callable[[AsyncConnection, NewJob], Awaitable[None]] | None = None,
     ) -> NewJob:
         """Make a job: a queued one, or one that is to be fetched where a source is a URL.
@@ -82,6 +98,7 @@ class Jobs:
             sources: further inputs, and its own one if that is to be fetched.
             options: when it may begin, what it is labelled with, how long its results are kept.
             key_id: whose it will be; None: made without a key.
+            webhook: one of the job's own, to be told of its end.
             owner: whose the uploads must be; None: anybody's.
             commit_with: what is to be written in the same transaction; whatever it raises, there is no job.
 
@@ -94,6 +111,8 @@ class Jobs:
             "given_priority": spec.priority,
             "given_spec": spec.model_dump(mode="json"),
             "given_upload": upload_id,
+            "given_batch": None,
+            "given_webhook": None,
             "given_status": JobStatus.FETCHING if any(source.url for source in sources) else JobStatus.QUEUED,
             "given_has_inputs": bool(sources),
             "given_traceparent": traceparent,
@@ -105,9 +124,11 @@ class Jobs:
             "given_key": key_id,
             "given_owner": owner,
         }
-        if commit_with is None and not sources:
+        if commit_with is None and not sources and webhook is None:
             return await self._created(self._statements.creation.apply(given), upload_id)
         async with self._database.write() as connection:
+            if webhook is not None:
+                given["given_webhook"] = await add_own(connection, self._database, webhook, key_id)
             new = await self._created(connection.run_sync(self._statements.creation.within, given), upload_id)
             if sources:
                 new = replace(new, sources=await add_sources(connection, new.job_id, sources, owner))
@@ -137,6 +158,7 @@ class Jobs:
             input=upload,
             event=event_of(made),
             is_held=made.held,
+            webhook_id=made.webhook_id,
         )
 
     async def claim(
@@ -314,6 +336,7 @@ class Jobs:
                 dispatched_at=self._database.now(),
                 due_at=self._database.now(),
                 finished_at=None,
+                notify=wants_notice(jobs.c.key_id, jobs.c.webhook_id),
                 held=case((is_incomplete, false()), else_=may_be_held()),
             )
             .returning(*REQUEUE)

@@ -5,7 +5,7 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, case, false, func, or_, select, true
 
 from shared.schema.jobs import JobStatus
-from shared.store.tables import api_keys, jobs, unfinished_uploads, uploads
+from shared.store.tables import api_keys, batches, jobs, unfinished_uploads, uploads, webhooks
 
 
 def owns_job(owner: UUID | None) -> ColumnElement[bool]:
@@ -16,6 +16,16 @@ def owns_job(owner: UUID | None) -> ColumnElement[bool]:
 def owns_upload(owner: UUID | None) -> ColumnElement[bool]:
     """That an upload is this key's; every upload is, where there is no key to ask for."""
     return true() if owner is None else uploads.c.key_id == owner
+
+
+def owns_batch(owner: UUID | None) -> ColumnElement[bool]:
+    """That a batch is this key's; every batch is, where there is no key to ask for."""
+    return true() if owner is None else batches.c.key_id == owner
+
+
+def owns_webhook(owner: UUID | None) -> ColumnElement[bool]:
+    """That a webhook is this key's; every webhook is, where there is no key to ask for."""
+    return true() if owner is None else webhooks.c.key_id == owner
 
 
 def owns_unfinished(owner: UUID | None) -> ColumnElement[bool]:

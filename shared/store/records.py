@@ -7,6 +7,8 @@ from uuid import UUID
 
 from shared.schema.events import JobEvent
 from shared.schema.jobs import FurtherInput, JobSpec, JobStatus, Upload
+from shared.schema.options import JobOptions
+from shared.schema.webhooks import WebhookTarget
 
 
 class LeaseLost(Exception):
@@ -32,6 +34,7 @@ class NewJob:
     input: Upload | None  # None while it is to be fetched
     event: JobEvent
     is_held: bool  # no message is to be published: it waits for its turn (shared/store/turns.py)
+    webhook_id: UUID | None  # of its own
     sources: Mapping[str, FurtherInput] = field(default_factory=dict)  # as they were given
 
 
@@ -67,6 +70,40 @@ class FetchClaim:
     attempts_spent: int
     max_attempts: int
     event: JobEvent
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookOrder:
+    """A webhook that is to be made with a job or a batch, for it alone."""
+
+    target: WebhookTarget
+    secret: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobOrder:
+    """A job that is to be made with others."""
+
+    spec: JobSpec
+    options: JobOptions
+    queue: str  # where it waits, for its turn or for being fetched
+    upload_id: UUID | None  # its own input; None where a source is that
+    sources: Sequence[InputSource] = ()
+
+    @property
+    def is_to_be_fetched(self) -> bool:
+        """Whether one of its inputs has to come first."""
+        return any(source.url is not None for source in self.sources)
+
+
+@dataclass(frozen=True, slots=True)
+class NewBatch:
+    """A batch that was created; the messages of its jobs are the caller's to publish."""
+
+    batch_id: UUID
+    webhook_id: UUID | None
+    created_at: datetime
+    messages: Sequence["QueuedJob"]  # of the jobs that may begin
 
 
 @dataclass(frozen=True, slots=True)

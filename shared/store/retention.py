@@ -24,9 +24,28 @@ from shared.store.database import Database
 from shared.store.dialect import lock_digest
 from shared.store.finished import SETTLED_SECONDS, lock_watermark, take_away
 from shared.store.ownership import owns_job
-from shared.store.tables import artifacts, has_finished, is_expired, is_kept, job_inputs, jobs, uploads, will_expire
+from shared.store.tables import (
+    artifacts,
+    batches,
+    has_finished,
+    is_expired,
+    is_kept,
+    job_inputs,
+    jobs,
+    uploads,
+    webhooks,
+    will_expire,
+)
 
-_ENDED = select(jobs.c.id, jobs.c.upload_id, jobs.c.status, jobs.c.queue, jobs.c.finished_at)
+_ENDED = select(
+    jobs.c.id,
+    jobs.c.upload_id,
+    jobs.c.batch_id,
+    jobs.c.webhook_id,
+    jobs.c.status,
+    jobs.c.queue,
+    jobs.c.finished_at,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +171,8 @@ class Retention:
             had = {row.upload_id for row in ended}.union((await connection.execute(further)).scalars())
             await take_away(connection, self._database, watermark, ended)
             await connection.execute(delete(jobs).where(jobs.c.id.in_(job_ids)))
+            await _forget_batches(connection, {row.batch_id for row in ended if row.batch_id is not None})
+            await _forget_webhooks(connection, {row.webhook_id for row in ended if row.webhook_id is not None})
             # Uploads whose bytes are gone were there for these jobs alone.
             await connection.execute(
                 delete(uploads).where(
@@ -300,6 +321,21 @@ async def _take_artifacts(connection: AsyncConnection, job_ids: Sequence[UUID]) 
     """Delete the jobs' artifacts; gives where their files are, each with its job."""
     taken = delete(artifacts).where(artifacts.c.job_id.in_(job_ids)).returning(artifacts.c.blob_key, artifacts.c.job_id)
     return {row.blob_key: row.job_id for row in await connection.execute(taken)}
+
+
+async def _forget_batches(connection: AsyncConnection, batch_ids: Collection[UUID]) -> None:
+    """Those of the batches that have no jobs any more, with their webhooks."""
+    has_jobs = select(jobs.c.id).where(jobs.c.batch_id == batches.c.id).exists()
+    empty = delete(batches).where(batches.c.id.in_(batch_ids), ~has_jobs).returning(batches.c.webhook_id)
+    if batch_ids:
+        gone = (await connection.execute(empty)).scalars()
+        await _forget_webhooks(connection, {webhook_id for webhook_id in gone if webhook_id is not None})
+
+
+async def _forget_webhooks(connection: AsyncConnection, webhook_ids: Collection[UUID]) -> None:
+    """Webhooks of jobs and batches that are gone, with their deliveries."""
+    if webhook_ids:
+        await connection.execute(delete(webhooks).where(webhooks.c.id.in_(webhook_ids)))
 
 
 async def _is_named(connection: AsyncConnection, sha256: str, *, besides: UUID | None = None) -> bool:

@@ -15,6 +15,7 @@ from shared.store.tables import tallies
 ATTEMPTS_LOST = "attempts_lost"
 JOBS_POISONED = "jobs_poisoned"
 RECONCILER_ACTIONS = "reconciler_actions"
+WEBHOOK_OUTCOMES = "webhook_outcomes"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Bytes that clients sent: who called them what. The bytes are in the blob store, under their SHA-256."""
 
+from collections.abc import Collection
 from uuid import UUID
 
 import uuid_utils.compat
@@ -9,7 +10,7 @@ from shared.schema.jobs import Upload
 from shared.store.database import Database
 from shared.store.dialect import lock_digest, upsert
 from shared.store.ownership import owns_upload
-from shared.store.tables import uploads
+from shared.store.tables import is_kept, uploads
 
 
 class Uploads:
@@ -55,3 +56,10 @@ class Uploads:
             found = await connection.execute(select(*uploads.c).where(uploads.c.id == upload_id, owns_upload(owner)))
             row = found.mappings().one_or_none()
         return None if row is None else Upload.model_validate(row)
+
+    async def kept(self, upload_ids: Collection[UUID], *, owner: UUID | None = None) -> set[UUID]:
+        """Those of the uploads that the owner's jobs may begin on."""
+        query = select(uploads.c.id).where(uploads.c.id.in_(upload_ids), is_kept, owns_upload(owner))
+        async with self._database.read() as connection:
+            found = await connection.execute(query)
+            return set(found.scalars())

@@ -31,16 +31,21 @@ class Tally:
 
     def count(self, file: Hostile, operation: int, verdict: Verdict) -> None:
         """Take in one."""
-        self.peak_mib = max(self.peak_mib, verdict.peak_mib or 0)
+        if (verdict.peak_mib or 0) > self.peak_mib:
+            self.peak_mib = verdict.peak_mib or 0
+            self._keep(file, operation, f"most memory so far, {self.peak_mib} MiB")
         self.outcomes["FAULT" if verdict.is_fault else verdict.outcome] += 1
         if verdict.is_fault:
             self.faults[verdict.outcome] += 1
-            self._folder.mkdir(parents=True, exist_ok=True)
-            kept = self._folder / f"{hashlib.sha256(file.content).hexdigest()[:16]}-{file.seed}"
-            kept.write_bytes(file.content)
-            print(f"{verdict.outcome}: {kept} as {file.name}, operation {operation}", flush=True)
+            self._keep(file, operation, verdict.outcome)
         if self.outcomes.total() % _REPORT_EVERY == 0:
             print(self, flush=True)
+
+    def _keep(self, file: Hostile, operation: int, why: str) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        kept = self._folder / f"{hashlib.sha256(file.content).hexdigest()[:16]}-{file.seed}"
+        kept.write_bytes(file.content)
+        print(f"{why}: {kept} as {file.name}, operation {operation}", flush=True)
 
     def __str__(self) -> str:
         seconds = time.monotonic() - self._began

@@ -1,6 +1,7 @@
 """Real files, damaged: what Hypothesis draws, and makes smaller again when it has found something."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from hypothesis import strategies as st
 
@@ -40,10 +41,11 @@ def _numbers() -> st.SearchStrategy[bytes]:
         near = [0, 1, 2, most, most - 1, most // 2, most // 2 + 1]
         return st.one_of(st.sampled_from(near), st.integers(0, most))
 
-    orders = st.sampled_from(["little", "big"])
-    return st.one_of(
-        *(st.builds(int.to_bytes, edges(width), st.just(width), byteorder=orders) for width in _WIDTHS)  # type: ignore[arg-type]  # of the two orders
-    )
+    def written(number: int, width: int, order: Literal["little", "big"]) -> bytes:
+        return number.to_bytes(width, order)
+
+    orders: st.SearchStrategy[Literal["little", "big"]] = st.sampled_from(("little", "big"))
+    return st.one_of(*(st.builds(written, edges(width), st.just(width), orders) for width in _WIDTHS))
 
 
 @st.composite
@@ -59,7 +61,7 @@ def _damaged(draw: st.DrawFn, content: bytes) -> bytes:
     at = draw(_place(len(content)))
     span = draw(st.sampled_from([0, 1, 2, 4, 16, 64, 512, 4096, len(content)]))
     there = content[at : at + span]
-    new = draw(
+    new: bytes = draw(
         st.one_of(
             _numbers(),
             st.sampled_from(_WORDS),

@@ -13,6 +13,7 @@ from services.worker.audio.engine import process
 from services.worker.audio.errors import AudioError
 from services.worker.audio.limits import Limits
 from shared.schema.operations import OPERATIONS, operations_adapter
+from tests.peak_memory import forget_peak_of_this_process, peak_of_this_process
 
 # Ten minutes of 48 kHz stereo: a few bytes can stand for hours.
 _LIMITS = Limits(decoded_samples=600 * 48_000 * 2)
@@ -38,6 +39,7 @@ def _bound_processor_time(seconds: int) -> None:
 
 def _open(asked: dict[str, Any]) -> dict[str, object]:
     outcome = "done"
+    forget_peak_of_this_process()
     with tempfile.TemporaryDirectory() as name:
         output = Path(name)
         try:
@@ -59,8 +61,7 @@ def _open(asked: dict[str, Any]) -> dict[str, object]:
         outcome = f"unexpected: files left behind: {left}"
     if threading.active_count() > 1:
         outcome = f"unexpected: threads left behind: {[thread.name for thread in threading.enumerate()]}"
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"outcome": outcome, "peak_mib": round(peak)}
+    return {"outcome": outcome, "peak_mib": round(peak_of_this_process())}
 
 
 def _operations(number: int) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ class Verdict:
     Attributes:
         outcome: `done`, the code of an AudioError, `no memory`, or what must not happen.
         is_fault: whether it must not happen.
-        peak_mib: resident memory of the process at most, so far; None where it died.
+        peak_mib: resident memory of the process at most, meanwhile; None where it died.
     """
 
     outcome: str

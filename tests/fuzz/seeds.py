@@ -69,11 +69,9 @@ def seeds() -> dict[str, bytes]:
     raw = np.ascontiguousarray(signal.T).tobytes()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        outputs = [
-            word
-            for target, encoding in _ENCODED.items()
-            for word in ("-map", "0:a", "-strict", "-2", "-c:a", *encoding, folder / target)
-        ]
+        outputs: list[str | Path] = []
+        for target, encoding in _ENCODED.items():
+            outputs += ["-map", "0:a", "-strict", "-2", "-c:a", *encoding, folder / target]
         tags = ("-metadata", "title=A title", "-metadata", "artist=Somebody")
         # One process writes all of them: a process for each would take ten times as long.
         ffmpeg("-f", "f64le", "-ar", str(_RATE), "-ch_layout", "stereo", "-i", "pipe:0", *tags, *outputs, stdin=raw)

@@ -1,16 +1,14 @@
 """The list of jobs: filters, and pages that do not move while jobs are made."""
 
-import base64
-import binascii
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
-from uuid import UUID
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from services.api import problems
 from services.api.access import Reader
+from services.api.cursors import Cursor, cursor, position
 from services.api.documentation import answers
 from services.api.problems import FieldError
 from services.api.resources import InjectedResources
@@ -23,8 +21,6 @@ router = APIRouter(prefix="/api/jobs", tags=["jobs"])
 
 # PostgreSQL takes no NUL in a text.
 _Pair = Annotated[str, StringConstraints(pattern=METADATA_KEY.removesuffix("$") + r"=[^\x00]{0,500}$")]
-# 16 bytes in base64url. Only documented: what breaks it is told in a sentence.
-_CURSOR: dict[str, Any] = {"minLength": 22, "maxLength": 22, "pattern": "^[A-Za-z0-9_-]{21}[AQgw]$"}
 
 
 class _Asked(BaseModel):
@@ -46,9 +42,7 @@ class _Asked(BaseModel):
         default=None, description="Only jobs that were made at this time or later (RFC 3339, with an offset)."
     )
     created_before: Moment | None = Field(default=None, description="Only jobs that were made before this time.")
-    cursor: str | None = Field(
-        default=None, max_length=64, description="`next_cursor` of the page before.", json_schema_extra=_CURSOR
-    )
+    cursor: Cursor = None
     limit: int = Field(default=50, ge=1, le=200, description="Jobs a page.")
 
 
@@ -67,9 +61,9 @@ async def list_jobs(caller: Reader, resources: InjectedResources, asked: Annotat
         created_before=asked.created_before,
     )
     # One more than is shown says whether there is a next page.
-    found = await resources.lists.page(wanted, before=_position(asked.cursor), limit=asked.limit + 1)
+    found = await resources.lists.page(wanted, before=position(asked.cursor), limit=asked.limit + 1)
     shown = found[: asked.limit]
-    return JobPage(jobs=tuple(shown), next_cursor=_cursor(shown[-1].id) if len(found) > len(shown) else None)
+    return JobPage(jobs=tuple(shown), next_cursor=cursor(shown[-1].id) if len(found) > len(shown) else None)
 
 
 def _pairs(given: Sequence[str]) -> Mapping[str, str]:
@@ -79,23 +73,9 @@ def _pairs(given: Sequence[str]) -> Mapping[str, str]:
         ProblemError: 422, a key is given with two values, which no job has.
     """
     pairs: dict[str, str] = {}
-    for position, pair in enumerate(given):
+    for number, pair in enumerate(given):
         key, _, value = pair.partition("=")
         if pairs.setdefault(key, value) != value:
             detail = f"No job has two values of {key!r}; give it once."
-            raise problems.invalid([FieldError.at("query", ["metadata", position], detail)])
+            raise problems.invalid([FieldError.at("query", ["metadata", number], detail)])
     return pairs
-
-
-def _cursor(last: UUID) -> str:
-    return base64.urlsafe_b64encode(last.bytes).rstrip(b"=").decode()
-
-
-def _position(cursor: str | None) -> UUID | None:
-    if cursor is None:
-        return None
-    try:
-        return UUID(bytes=base64.b64decode(cursor + "==", altchars=b"-_", validate=True))
-    except (binascii.Error, ValueError):
-        detail = "This is no cursor; give back the `next_cursor` of the page before as it is."
-        raise problems.invalid([FieldError.at("query", ["cursor"], detail)]) from None

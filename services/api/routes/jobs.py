@@ -15,7 +15,7 @@ from services.api.documentation import answers, form_body, reference
 from services.api.inputs import Chosen, upload_missing
 from services.api.problems import ProblemError
 from services.api.resources import InjectedResources, Resources
-from services.api.submissions import Submission
+from services.api.submissions import Submission, shown_once
 from shared.broker import IO_QUEUE, JobMessage, queue_of
 from shared.ingest import discard
 from shared.schema.inputs import MAIN_INPUT
@@ -55,7 +55,8 @@ async def create_job(
     The answer comes when the job is durable, and does not wait for a worker. An upload that does not exist is a wrong
     value of the request (422, pointer `#/input/id`), not a wrong address.
     """
-    await resources.admission.admit(caller)
+    if await idempotency.is_new():
+        await resources.admission.admit(caller)
     kind = media_type(request)
     if kind == FORM:
         return await _create_from_form(request, caller, idempotency, resources)
@@ -124,12 +125,13 @@ async def delete_job(job_id: UUID, caller: Submitter, resources: InjectedResourc
 
     Its input is kept for other jobs, and goes when no job has needed it for some time.
     """
-    removed = await resources.retention.forget_job(job_id, owner=caller.owner)
-    if not removed.jobs:
-        view = await resources.views.get(job_id, owner=caller.owner)
-        if view is None:
-            raise problems.job_not_found(job_id)
-        detail = f"The job is {view.status}; cancel it first, and delete it when it has ended."
+    present = await resources.views.event(job_id, owner=caller.owner)
+    if present is None:
+        raise problems.job_not_found(job_id)
+    removed = await resources.retention.forget_job(job_id, owner=caller.owner) if present.status.is_terminal else None
+    if removed is None or not removed.jobs:
+        # It has not ended, or began again just now.
+        detail = f"The job is {present.status}; cancel it first, and delete it when it has ended."
         raise ProblemError(409, "job-not-ended", "The job has not ended", detail)
     await discard(resources.blobs, removed.blob_keys)
 
@@ -197,6 +199,7 @@ async def _create(caller: Caller, once: Once, resources: Resources, submission: 
         options=submission.options,
         key_id=caller.key_id,
         owner=caller.owner,
+        webhook=submission.webhook,
         commit_with=once.recording(answer_of),
     )
     if once.answer is None:
@@ -235,4 +238,6 @@ def _first_view(new: NewJob, submission: Submission, max_attempts: int) -> JobVi
         not_before=new.not_before,
         expires_in=options.expires_in,
         expires_at=None,
+        batch_id=None,
+        webhook=shown_once(new.webhook_id, submission.webhook),
     )

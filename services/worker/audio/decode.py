@@ -18,6 +18,8 @@ from services.worker.audio.truncation import PacketWatch, check_complete
 # and sums of float32 finite and is far from anything that was meant.
 LARGEST_SAMPLE = 1e6
 _DAMAGED_SHARE = 0.02
+# A power of two below BLOCK_FRAMES.
+_FIRST_BLOCK_FRAMES = 8_192
 _TYPES = {"s16": np.int16, "s32": np.int32, "u8": np.uint8, "flt": np.float32, "dbl": np.float64}
 
 
@@ -28,7 +30,8 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
     was recorded is played without gaps, as every player does. The first frame's rate and layout hold for all.
 
     Yields:
-        Blocks of BLOCK_FRAMES frames; the last may be shorter, none is empty.
+        Blocks of BLOCK_FRAMES frames, the first of fewer, so that whoever waits for them begins at once; the last may
+        be shorter, none is empty.
 
     Raises:
         DamagedFile, TruncatedFile, EmptyFile, TooLong: see errors.
@@ -36,7 +39,7 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
     allowed = limits.decoded_samples // len(source.pcm.channels)
     watch = PacketWatch(source)
     gather = _Gather(source)
-    decoded = 0
+    decoded, block_frames = 0, _FIRST_BLOCK_FRAMES
     for packet in _packets(source):
         watch.see(packet)
         frames = _frames(packet, watch)
@@ -44,7 +47,8 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
             gather.push(frame)
         if packet.size and watch.packets == source.stream.frames:
             gather.leave_out(_padding_of_last(packet, frames))
-        while (gathered := gather.pull(BLOCK_FRAMES)) is not None:
+        while (gathered := gather.pull(block_frames)) is not None:
+            block_frames = min(2 * block_frames, BLOCK_FRAMES)
             decoded += gathered.samples
             if decoded > allowed:
                 raise TooLong(
@@ -207,7 +211,9 @@ def _to_float(frame: AudioFrame, resolution: Resolution) -> Samples:
         values = values.reshape(-1, frame.layout.nb_channels).T
     kind = values.dtype.kind
     if kind == "f":
-        samples = np.ascontiguousarray(values, np.float32)
+        # What no float32 holds becomes infinite, and is bounded like all that is.
+        with np.errstate(over="ignore", invalid="ignore"):
+            samples = np.ascontiguousarray(values, np.float32)
         return samples if resolution in {Resolution.INT16, Resolution.INT24} else _bounded(samples)
     samples = np.empty(values.shape, np.float32)
     if kind == "u":

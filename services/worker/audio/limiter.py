@@ -59,13 +59,13 @@ class Limiter:
         Given a block and the samples before it; for as many samples as the block has, HALF_TAPS late.
         """
         most = self._between.most_of_stretches(joined, peaks_of_stretches(joined))
-        loud = np.nonzero(most > self._ceiling)
-        if not len(loud[0]):
+        loud_channels, loud = np.nonzero(most > self._ceiling)
+        if not len(loud):
             return None
         levels = np.abs(joined).max(axis=0)
         if self._between.phases:
             between = np.zeros((len(joined), len(levels) - 2 * HALF_TAPS + 1), np.float32)
-            channels, starts = self._between.rows_above(joined, *loud, self._ceiling)
+            channels, starts = self._between.rows_above(joined, loud_channels, loud, self._ceiling)
             for some, points in self._between.of(joined, channels, starts):
                 places = starts[some, None] + np.arange(ROW_POINTS)
                 between[channels[some, None], places] = np.abs(points).max(axis=1)

@@ -278,15 +278,21 @@ def bits_per_sample(stream: AudioStream) -> int | None:
     if codec == "alac" and len(extradata) >= 18:
         return extradata[17]
     if _LOSSLESS.match(codec):
-        return 16 if stream.format.name.startswith(("s16", "u8")) else 24
+        return 16 if _sample_format(stream).startswith(("s16", "u8")) else 24
     return None
+
+
+def _sample_format(stream: AudioStream) -> str:
+    """FFmpeg's name of it; empty where the first packets were too damaged to tell, which PyAV's stub leaves out."""
+    sample_format = getattr(stream.codec_context, "format", None)
+    return "" if sample_format is None else str(sample_format.name)
 
 
 def _resolution(stream: AudioStream, bits: int | None) -> Resolution:
     codec = stream.codec_context.codec.canonical_name
     if not _LOSSLESS.match(codec) or bits is None:
         return Resolution.LOSSY
-    if codec.startswith("pcm_f") or (codec == "wavpack" and stream.format.name.startswith("flt")):
+    if codec.startswith("pcm_f") or (codec == "wavpack" and _sample_format(stream).startswith("flt")):
         return Resolution.FLOAT
     # A-law and mu-law are 8 bits that stand for 13 and 14.
     return Resolution.INT16 if bits <= 16 else Resolution.INT24

@@ -1,5 +1,6 @@
 """The tables. Their history is in shared/store/migrations."""
 
+from shared.store.tables.batches import batches, has_not_ended
 from shared.store.tables.columns import Json, UtcDateTime, metadata
 from shared.store.tables.fleet import audit, is_paused, leaderships, queue_pauses, workers
 from shared.store.tables.idempotency import idempotency_keys
@@ -14,7 +15,9 @@ from shared.store.tables.jobs import (
     is_held,
     is_kept,
     is_leased,
+    is_of_a_batch,
     is_poisoned,
+    is_to_be_told,
     is_waiting,
     jobs,
     uploads,
@@ -24,6 +27,7 @@ from shared.store.tables.keys import api_keys
 from shared.store.tables.presets import presets
 from shared.store.tables.totals import finished_totals, finished_watermark, tallies
 from shared.store.tables.unfinished import unfinished_uploads, upload_pieces
+from shared.store.tables.webhooks import has_ended, is_pending, is_standing, webhook_deliveries, webhooks
 
 __all__ = [
     "Json",
@@ -32,9 +36,12 @@ __all__ = [
     "artifacts",
     "attempts",
     "audit",
+    "batches",
     "finished_totals",
     "finished_watermark",
+    "has_ended",
     "has_finished",
+    "has_not_ended",
     "idempotency_keys",
     "is_delayed",
     "is_expired",
@@ -42,9 +49,13 @@ __all__ = [
     "is_held",
     "is_kept",
     "is_leased",
+    "is_of_a_batch",
     "is_paused",
+    "is_pending",
     "is_poisoned",
+    "is_standing",
     "is_to_be_fetched",
+    "is_to_be_told",
     "is_waiting",
     "job_inputs",
     "jobs",
@@ -56,6 +67,8 @@ __all__ = [
     "unfinished_uploads",
     "upload_pieces",
     "uploads",
+    "webhook_deliveries",
+    "webhooks",
     "will_expire",
     "workers",
 ]

@@ -1,6 +1,7 @@
 """What the tables are written with: their names, types and indexes."""
 
 from datetime import UTC, datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -15,8 +16,6 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Dialect
-
-from shared.schema.jobs import AttemptOutcome, JobStatus, Priority
 
 metadata = MetaData(
     naming_convention={
@@ -49,7 +48,7 @@ class UtcDateTime(TypeDecorator[datetime]):
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
-def one_of(column: str, values: type[JobStatus | Priority | AttemptOutcome]) -> CheckConstraint:
+def one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     """That a column holds one of these values."""
     listed = ", ".join(f"'{value}'" for value in values)
     return CheckConstraint(f"{column} IN ({listed})", name=column)

@@ -54,6 +54,12 @@ jobs = Table(
     Column("upload_id", ForeignKey("uploads.id"), index=True),
     # There is more of it in `job_inputs`, which nobody needs to look for otherwise.
     Column("has_inputs", Boolean, nullable=False, server_default=text("false")),
+    # The batch that it was submitted in, if any.
+    Column("batch_id", ForeignKey("batches.id")),
+    # A webhook of this job's own. It goes with the job, and nothing else takes it away: to check that costs an index.
+    Column("webhook_id", Uuid),
+    # Somebody is to be told of its end, and that has not been put on record yet (shared/store/notices.py).
+    Column("notify", Boolean, nullable=False, server_default=text("false")),
     # As the upload has it: the bytes that wait are summed up without reading the uploads.
     Column("input_bytes", BigInteger, nullable=False),
     Column("traceparent", Text),
@@ -102,6 +108,8 @@ jobs = Table(
 # Written into the statement, not bound to it: neither database uses a partial index for a status that it learns later.
 is_failed = jobs.c.status == literal("failed", literal_execute=True)
 has_finished = jobs.c.finished_at.is_not(None)
+is_to_be_told: ColumnElement[Any] = literal_column("notify") & has_finished
+is_of_a_batch = jobs.c.batch_id.is_not(None)
 has_key = jobs.c.key_id.is_not(None)
 # A worker has it: it runs, or its inputs are being fetched.
 is_leased = jobs.c.lease_token.is_not(None)
@@ -134,6 +142,9 @@ partial_index("ix_jobs_held", jobs.c.key_id, jobs.c.created_at, jobs.c.id, where
 partial_index("ix_jobs_due", jobs.c.not_before, where=is_delayed)
 partial_index("ix_jobs_lease", jobs.c.lease_expires_at, where=is_leased)
 partial_index("ix_jobs_poisoned", jobs.c.queue, where=is_poisoned)
+# A batch is counted, and its jobs are listed, from this alone; other jobs are not in it.
+partial_index("ix_jobs_batch", jobs.c.batch_id, jobs.c.status, jobs.c.id, where=is_of_a_batch)
+partial_index("ix_jobs_notify", jobs.c.finished_at, jobs.c.id, where=is_to_be_told)
 partial_index("ix_jobs_finished", jobs.c.finished_at, jobs.c.id, where=has_finished)
 partial_index("ix_jobs_expiring", jobs.c.expires_at, where=will_expire)
 partial_index("ix_jobs_preset", jobs.c.preset, jobs.c.id, where=jobs.c.preset.is_not(None))

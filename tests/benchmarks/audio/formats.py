@@ -18,7 +18,7 @@ _OPERATIONS = (
     Transcode(name="aac", format="aac", bitrate_kbps=128),
     Transcode(name="mp3", format="mp3", bitrate_kbps=192),
 )
-_OUTPUTS = {
+_OUTPUTS: dict[str, tuple[str, ...]] = {
     "opus.opus": ("-c:a", "libopus", "-b:a", "64k"),
     "aac.m4a": ("-c:a", "aac", "-b:a", "128k"),
     "mp3.mp3": ("-c:a", "libmp3lame", "-b:a", "192k"),

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import httpx
 from httpx_sse import EventSource, ServerSentEvent, aconnect_sse
@@ -24,9 +24,15 @@ class Stream:
         return await asyncio.wait_for(anext(self._events, None), 10) is None
 
 
+def followed(api: httpx.AsyncClient, job_id: str, **headers: str) -> AbstractAsyncContextManager[Stream]:
+    """The stream of a job."""
+    return followed_at(api, f"/api/jobs/{job_id}/events", **headers)
+
+
 @asynccontextmanager
-async def followed(api: httpx.AsyncClient, job_id: str, **headers: str) -> AsyncIterator[Stream]:
-    async with aconnect_sse(api, "GET", f"/api/jobs/{job_id}/events", headers=headers) as source:
+async def followed_at(api: httpx.AsyncClient, path: str, **headers: str) -> AsyncIterator[Stream]:
+    """Any stream."""
+    async with aconnect_sse(api, "GET", path, headers=headers) as source:
         assert source.response.status_code == 200
         assert source.response.headers["cache-control"] == "no-store"
         yield Stream(source)

@@ -24,38 +24,48 @@ import shared.store
 from shared.key_secrets import digest_of, new_secret
 from shared.schema.jobs import JobStatus
 from shared.schema.keys import Scope
+from shared.schema.options import NO_OPTIONS
 from shared.schema.presets import Preset
+from shared.schema.webhooks import NewWebhook, WebhookChanges, WebhookEvent, WebhookTarget
 from shared.store.api_keys import ApiKeys
+from shared.store.archives import Archives
 from shared.store.audit import AuditOutcome, AuditTrail
 from shared.store.backlog import Backlog, OverdueJob
+from shared.store.batch_views import BatchViews
+from shared.store.batches import Batches
 from shared.store.change import Change
 from shared.store.database import Database
+from shared.store.deliveries import ClaimedDelivery, Deliveries, Tried
 from shared.store.finished import Finished
 from shared.store.footprint import Footprint
 from shared.store.idempotency import Answer, IdempotencyKeys, Reservation
+from shared.store.job_changes import JobChanges
 from shared.store.job_lists import JobLists, Wanted
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.key_usage import KeyUsage
 from shared.store.leadership import Leadership
+from shared.store.notices import Notices
 from shared.store.one_statement import Lender, OneStatement
 from shared.store.operations_views import OperationsViews
 from shared.store.presets import Presets
 from shared.store.queue_pauses import QueuePauses
-from shared.store.records import Claim, Lease
+from shared.store.records import Claim, JobOrder, Lease, WebhookOrder
 from shared.store.retention import Position, Retention, StoredUpload
 from shared.store.tallies import Tallies
 from shared.store.turns import Turns
 from shared.store.uploads import Uploads
+from shared.store.webhooks import Webhooks
 from shared.store.workers import Workers
 from tests.integration.store.conftest import ARTIFACT, RESULTS, SPEC, USAGE
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
-BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads"})
+BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads", "batches", "webhooks", "webhook_deliveries"})
 # An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
 # One in a hundred jobs is of a key, which may have two of them run at a time.
 KEY = UUID("01901000-0000-7000-8000-000000000001")
+WEBHOOK = UUID("01901000-0000-7000-8000-000000000002")
 # Ids are in the order of creation, as UUIDv7 has them.
 POPULATION = (
     f"""
@@ -100,6 +110,30 @@ POPULATION = (
     JOIN numbered ON n = 1 + k % 90000
     """,
     """
+    INSERT INTO batches (id, jobs, cancel_requested, created_at, ended_at)
+    SELECT gen_random_uuid(), 10, false, created_at, finished_at FROM jobs ORDER BY id LIMIT 5000
+    """,
+    """
+    UPDATE jobs SET batch_id = batches.id
+    FROM (SELECT id, row_number() OVER () AS n FROM batches) AS batches
+    JOIN (SELECT id, row_number() OVER () AS n FROM jobs) AS numbered_jobs ON batches.n = numbered_jobs.n / 10
+    WHERE jobs.id = numbered_jobs.id
+    """,
+    f"""
+    INSERT INTO webhooks (id, url, events, description, secret, enabled, is_standing, created_at, key_id)
+    SELECT CASE WHEN n = 5 THEN '{WEBHOOK}' ELSE gen_random_uuid() END, 'https://example.com/', '[]', '', 'x', true,
+           n < 40, now(), CASE WHEN n < 40 THEN '{KEY}'::uuid END
+    FROM generate_series(1, 20000) n
+    """,
+    f"""
+    INSERT INTO webhook_deliveries (id, webhook_id, event, body, status, attempts, due_at, give_up_at, created_at,
+                                    ended_at)
+    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || substr(md5(n::text), 1, 20))::uuid,
+           '{WEBHOOK}', 'ping', '{{}}', CASE WHEN n < 100 THEN 'pending' ELSE 'delivered' END, 1, at, at, at,
+           CASE WHEN n >= 100 THEN at END
+    FROM (SELECT n, now() - n * interval '26 s' AS at FROM generate_series(1, 100000) n) AS n
+    """,
+    """
     INSERT INTO attempts (job_id, number, worker, started_at, ended_at, outcome)
     SELECT id, 1, 'host/1/1', created_at, finished_at, CASE WHEN finished_at IS NOT NULL THEN 'succeeded' END FROM jobs
     """,
@@ -132,6 +166,14 @@ class Place:
         self.pauses = QueuePauses(database)
         self.audit = AuditTrail(database)
         self.retention = Retention(database)
+        self.batches = Batches(database)
+        self.batch_views = BatchViews(database)
+        self.changes = JobChanges(database)
+        self.archives = Archives(database)
+        self.webhooks = Webhooks(database)
+        self.deliveries = Deliveries(database)
+        self.notices = Notices(database, give_up_seconds=DAY)
+        self.webhook_id = WEBHOOK
         self.tallies = Tallies(database)
         self.footprint = Footprint(database)
         self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
@@ -148,9 +190,63 @@ class Place:
     async def upload(self) -> None:
         self.upload_id = (await self.uploads.add(sha256=self.digest, size_bytes=3, filename="a.wav")).id
 
-    async def new(self) -> UUID:
-        created = await self.jobs.create(SPEC, upload_id=self.upload_id, queue="default", max_attempts=4)
+    async def new(self, webhook: WebhookOrder | None = None) -> UUID:
+        created = await self.jobs.create(
+            SPEC, upload_id=self.upload_id, queue="default", max_attempts=4, webhook=webhook
+        )
         return created.job_id
+
+    async def batch(self) -> UUID:
+        """Of a hundred jobs; the others' have ten."""
+        orders = [JobOrder(SPEC, NO_OPTIONS, "default", self.upload_id)] * 100
+        return (await self.batches.create(orders, name=None, max_attempts=4)).batch_id
+
+    async def batch_jobs(self) -> None:
+        batch_id = await self.batch()
+        for status in (None, JobStatus.QUEUED):
+            page = await self.batch_views.jobs(batch_id, status=status, after=None, limit=51)
+            assert len(page) == 51
+            await self.batch_views.jobs(batch_id, status=status, after=page[-1].id, limit=51)
+
+    async def batch_pages(self) -> None:
+        newest = await self.batch_views.page(before=None, limit=51)
+        await self.batch_views.page(before=newest[-1].id, limit=51)
+
+    async def changed(self) -> None:
+        moment = await self.changes.now() - timedelta(minutes=2)
+        assert [event async for event in self.changes.since(moment)]
+
+    async def changed_in_batch(self) -> None:
+        batch_id = await self.batch()
+        moment = await self.changes.now() - timedelta(minutes=2)
+        assert len([event async for event in self.changes.of_batch(batch_id, moment)]) == 100
+
+    async def delivery(self) -> UUID:
+        """One that is due, of a webhook that has thousands."""
+        sent = await self.deliveries.add(self.webhook_id, WebhookEvent.PING, "{}", give_up_seconds=DAY)
+        return sent.id
+
+    async def claimed_delivery(self) -> ClaimedDelivery:
+        claim = await self.deliveries.claim(await self.delivery(), lease_seconds=30)
+        assert claim is not None
+        return claim
+
+    async def delivery_pages(self) -> None:
+        newest = await self.deliveries.page(self.webhook_id, before=None, limit=51)
+        assert len(newest) == 51
+        await self.deliveries.page(self.webhook_id, before=newest[-1].id, limit=51)
+
+    async def told_of_jobs(self) -> None:
+        job_id = await self.new(WebhookOrder(WebhookTarget(url="https://example.com/"), "x"))
+        await self.jobs.cancel(job_id)
+        assert await self.notices.of_jobs(BATCH) >= 1
+
+    async def told_of_batches(self) -> None:
+        await self.batches.cancel(await self.batch())
+        assert await self.notices.of_batches(BATCH) >= 1
+
+    async def archive(self, of: Callable[[UUID], AsyncIterator[object]], which: Awaitable[UUID]) -> None:
+        assert [file async for file in of(await which)] == []
 
     async def reservation(self) -> Reservation:
         reserved = await self.idempotency.reserve(str(uuid4()), key_id=self.key_id, fingerprint="ab" * 32)
@@ -234,6 +330,7 @@ class Place:
     async def put(self) -> None:
         assert await self.presets.create(None, PRESET, at_most=1)
         assert await self.presets.replace(None, PRESET, version=1)
+        assert await self.presets.create(self.key_id, PRESET, at_most=1)
 
     async def forgotten(self) -> None:
         assert (await self.retention.forget_job(await self.canceled())).jobs == 1
@@ -244,6 +341,8 @@ PRESET = Preset(name="a", description="", operations=SPEC.operations)
 # Of a batch each row is found by an index; so many of them cost far less than the table.
 BATCH = 100
 CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
+    "Archives.of_batch": lambda place: place.archive(place.archives.of_batch, place.batch()),
+    "Archives.of_job": lambda place: place.archive(place.archives.of_job, place.new()),
     "ApiKeys.create": lambda place: place.keys.create(new_secret(), name="a", scopes=[Scope.READ]),
     "ApiKeys.make_first": lambda place: place.keys.make_first(new_secret()),
     "ApiKeys.find": lambda place: place.keys.find(digest_of(new_secret())),
@@ -265,16 +364,46 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Backlog.expired_leases": lambda place: place.backlog.expired_leases(BATCH),
     "Backlog.expired_lease_count": lambda place: place.backlog.expired_lease_count(),
     "Backlog.poisoned": lambda place: place.backlog.poisoned(),
+    "BatchViews.get": lambda place: _with(place.batch_views.get, place.batch()),
+    "BatchViews.progress": lambda place: _with(lambda batch_id: place.batch_views.progress([batch_id]), place.batch()),
+    "BatchViews.jobs": lambda place: place.batch_jobs(),
+    "BatchViews.page": lambda place: place.batch_pages(),
+    "Batches.create": lambda place: place.batch(),
+    "Batches.cancel": lambda place: _with(place.batches.cancel, place.batch()),
+    "Deliveries.add": lambda place: place.delivery(),
+    "Deliveries.dispatch_due": lambda place: place.deliveries.dispatch_due(grace_seconds=30, limit=BATCH),
+    "Deliveries.claim": lambda place: place.claimed_delivery(),
+    "Deliveries.succeed": lambda place: _with(
+        lambda claim: place.deliveries.succeed(claim, Tried(0.1, 204)), place.claimed_delivery()
+    ),
+    "Deliveries.retry": lambda place: _with(
+        lambda claim: place.deliveries.retry(claim, Tried(0.1, 500), delay_seconds=5), place.claimed_delivery()
+    ),
+    "Deliveries.give_up": lambda place: _with(
+        lambda claim: place.deliveries.give_up(claim, Tried(0.1, 410), disable_because="Gone."),
+        place.claimed_delivery(),
+    ),
+    "Deliveries.page": lambda place: place.delivery_pages(),
+    "Deliveries.replay": lambda place: _with(
+        lambda delivery_id: place.deliveries.replay(place.webhook_id, delivery_id, give_up_seconds=DAY),
+        place.delivery(),
+    ),
+    "Deliveries.backlog": lambda place: place.deliveries.backlog(),
+    "Deliveries.forget": lambda place: place.deliveries.forget(keep_seconds=29 * DAY, limit=BATCH),
     "Finished.totals": lambda place: place.finished.totals(),
     "Finished.fold": lambda place: place.finished.fold(10),
     "Footprint.size_bytes": lambda place: place.footprint.size_bytes(),
     "Footprint.rows": lambda place: place.footprint.rows(),
     "Footprint.connections": lambda place: place.footprint.connections(),
+    "JobChanges.now": lambda place: place.changes.now(),
+    "JobChanges.since": lambda place: place.changed(),
+    "JobChanges.of_batch": lambda place: place.changed_in_batch(),
     "IdempotencyKeys.reserve": lambda place: place.reservation(),
     "IdempotencyKeys.complete": lambda place: _with(place.completed, place.reservation()),
     "IdempotencyKeys.complete_alone": lambda place: _with(
         lambda reserved: place.idempotency.complete_alone(reserved, Answer(201, "{}")), place.reservation()
     ),
+    "IdempotencyKeys.was_answered": lambda place: place.idempotency.was_answered("k", key_id=place.key_id),
     "IdempotencyKeys.release": lambda place: _with(place.idempotency.release, place.reservation()),
     "IdempotencyKeys.forget": lambda place: place.idempotency.forget(BATCH),
     "KeyUsage.queued_jobs": lambda place: place.usage.queued_jobs(place.key_id, at_most=1000),
@@ -327,6 +456,8 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Presets.create": lambda place: place.put(),
     "Presets.replace": lambda place: place.presets.replace(uuid4(), PRESET, version=None),
     "Presets.remove": lambda place: place.presets.remove(uuid4(), "a", version=1),
+    "Notices.of_jobs": lambda place: place.told_of_jobs(),
+    "Notices.of_batches": lambda place: place.told_of_batches(),
     "QueuePauses.pause": lambda place: place.pauses.pause("low"),
     "QueuePauses.resume": lambda place: place.pauses.resume("low"),
     "QueuePauses.all": lambda place: place.pauses.all(),
@@ -358,7 +489,14 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Turns.release": lambda place: place.held(),
     "Turns.waiting_keys": lambda place: place.turns.waiting_keys(),
     "Uploads.add": lambda place: place.upload(),
+    "Uploads.kept": lambda place: place.uploads.kept([uuid4() for _ in range(BATCH)]),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
+    "Webhooks.add": lambda place: place.webhooks.add(NewWebhook(url="https://example.com/"), secret="x", key_id=None),
+    "Webhooks.get": lambda place: place.webhooks.get(place.webhook_id),
+    "Webhooks.all": lambda place: place.webhooks.all(owner=place.key_id),
+    "Webhooks.change": lambda place: place.webhooks.change(uuid4(), WebhookChanges(enabled=True)),
+    "Webhooks.rotate": lambda place: place.webhooks.rotate(uuid4(), "x"),
+    "Webhooks.remove": lambda place: place.webhooks.remove(uuid4(), owner=place.key_id),
     "Workers.beat": lambda place: place.workers.beat(
         name="w", queues=["default"], concurrency=2, busy=1, processes=["h/1/1"]
     ),
@@ -471,7 +609,12 @@ async def test_what_a_deletion_checks_is_indexed(database: Database) -> None:
     unindexed = """
         SELECT conrelid::regclass || '.' || conname FROM pg_constraint AS key
         WHERE contype = 'f' AND confrelid <> 'api_keys'::regclass AND NOT EXISTS (
-            SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND indpred IS NULL
+            SELECT FROM pg_index WHERE indrelid = conrelid AND indkey[0] = conkey[1] AND (
+                -- The look for a value, which is not NULL, finds an index of those that are not.
+                indpred IS NULL OR pg_get_expr(indpred, indrelid) = format('(%I IS NOT NULL)', (
+                    SELECT attname FROM pg_attribute WHERE attrelid = conrelid AND attnum = conkey[1]
+                ))
+            )
         )
     """
     async with database.read() as connection:

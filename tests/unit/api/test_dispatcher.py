@@ -5,7 +5,7 @@ from uuid import uuid4
 
 from services.api import dispatcher
 from services.api.dispatcher import Dispatcher
-from shared.broker import BrokerUnavailable, JobMessage, Publisher, make_app
+from shared.broker import BrokerUnavailable, JobMessage, Message, Publisher, make_app
 from shared.settings import Settings
 
 
@@ -14,13 +14,13 @@ class Recorder(Publisher):
 
     def __init__(self) -> None:
         super().__init__(make_app(Settings()))
-        self.batches: list[list[JobMessage]] = []
+        self.batches: list[list[Message]] = []
         self.gate = threading.Event()
         self.gate.set()
         self.is_publishing = threading.Event()
         self.errors: list[Exception] = []
 
-    def publish(self, messages: Iterable[JobMessage]) -> None:
+    def publish(self, messages: Iterable[Message]) -> None:
         self.is_publishing.set()
         self.gate.wait(10)
         if self.errors:
@@ -28,7 +28,7 @@ class Recorder(Publisher):
         self.batches.append(list(messages))
 
     @property
-    def messages(self) -> list[JobMessage]:
+    def messages(self) -> list[Message]:
         return [message for batch in self.batches for message in batch]
 
 

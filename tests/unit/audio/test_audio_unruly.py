@@ -71,7 +71,7 @@ def test_float_samples_that_are_no_sound(
 def piece(codec: str, rate: int, channels: int) -> bytes:
     """Half a second, in a container that can be put behind another of its kind."""
     names = {"aac": "a.aac", "libmp3lame": "a.mp3", "libopus": "a.opus", "libvorbis": "a.ogg", "flac": "a.oga"}
-    more = ("-write_xing", "0", "-id3v2_version", "0")
+    more: tuple[str, ...] = ("-write_xing", "0", "-id3v2_version", "0")
     if names[codec].endswith(("opus", "ogg", "oga")):
         # Of a link that is a single page, FFmpeg's demuxer takes the last page's time for the first's.
         more = ("-page_duration", "100000")

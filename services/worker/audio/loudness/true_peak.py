@@ -111,13 +111,17 @@ class PointsBetween:
         line give. They add up to 0, so that this is a sum over the steps. For all sound that is not mostly of the
         highest frequencies, that is by far the lower bound.
         """
-        return np.minimum(peaks * self._reach, peaks + steps * self._reach_of_steps)
+        bound: Samples = np.minimum(peaks * self._reach, peaks + steps * self._reach_of_steps)
+        return bound
 
 
 def peaks_of_stretches(samples: Samples) -> Samples:
     """The largest magnitude of each stretch, shape (channels, stretches); the last stretch may be short."""
     starts = np.arange(0, samples.shape[1], STRETCH)
-    return np.maximum(np.maximum.reduceat(samples, starts, axis=1), -np.minimum.reduceat(samples, starts, axis=1))
+    peaks: Samples = np.maximum(
+        np.maximum.reduceat(samples, starts, axis=1), -np.minimum.reduceat(samples, starts, axis=1)
+    )
+    return peaks
 
 
 def _with_the_next(stretches: Samples) -> Samples:

@@ -84,8 +84,8 @@ class SpectrogramWriter:
     def _powers(self, windows: Samples) -> Samples:
         """Power of each bin, shape (spectra, bins)."""
         bins = np.fft.rfft(windows * self._window, axis=1)
-        power: Samples = bins.real**2 + bins.imag**2
-        return power
+        power = bins.real**2 + bins.imag**2
+        return power.astype(np.float32, copy=False)
 
     def _write(self) -> None:
         operation = self._operation

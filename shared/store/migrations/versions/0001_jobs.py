@@ -194,6 +194,119 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_uploads_sha256"), ["sha256"], unique=False)
 
     op.create_table(
+        "webhooks",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("url", sa.Text(), nullable=False),
+        sa.Column("events", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+        sa.Column("description", sa.Text(), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("previous_secret", sa.Text(), nullable=True),
+        sa.Column("previous_secret_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("enabled", sa.Boolean(), nullable=False),
+        sa.Column("disabled_reason", sa.Text(), nullable=True),
+        sa.Column("is_standing", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("key_id", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_webhooks_key_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhooks")),
+    )
+    with op.batch_alter_table("webhooks", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_webhooks_standing",
+            ["key_id", "id"],
+            unique=False,
+            postgresql_where=sa.text("is_standing"),
+            sqlite_where=sa.text("is_standing"),
+        )
+
+    op.create_table(
+        "batches",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("name", sa.Text(), nullable=True),
+        sa.Column("jobs", sa.Integer(), nullable=False),
+        sa.Column("cancel_requested", sa.Boolean(), nullable=False),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("traceparent", sa.Text(), nullable=True),
+        sa.Column("webhook_id", sa.Uuid(), nullable=True),
+        sa.Column("key_id", sa.Uuid(), nullable=True),
+        sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_batches_key_id")),
+        sa.ForeignKeyConstraint(["webhook_id"], ["webhooks.id"], name=op.f("fk_batches_webhook_id")),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_batches")),
+    )
+    with op.batch_alter_table("batches", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_batches_key",
+            ["key_id", "id"],
+            unique=False,
+            postgresql_where=sa.text("key_id IS NOT NULL"),
+            sqlite_where=sa.text("key_id IS NOT NULL"),
+        )
+        batch_op.create_index(
+            "ix_batches_open",
+            ["id"],
+            unique=False,
+            postgresql_where=sa.text("ended_at IS NULL"),
+            sqlite_where=sa.text("ended_at IS NULL"),
+        )
+        batch_op.create_index(batch_op.f("ix_batches_webhook_id"), ["webhook_id"], unique=False)
+
+    op.create_table(
+        "upload_pieces",
+        sa.Column("upload_id", sa.Uuid(), nullable=False),
+        sa.Column("start_byte", sa.BigInteger(), nullable=False),
+        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
+        sa.Column("blob_key", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["upload_id"], ["unfinished_uploads.id"], name=op.f("fk_upload_pieces_upload_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("upload_id", "start_byte", name=op.f("pk_upload_pieces")),
+    )
+    op.create_table(
+        "webhook_deliveries",
+        sa.Column("id", sa.Uuid(), nullable=False),
+        sa.Column("webhook_id", sa.Uuid(), nullable=False),
+        sa.Column("event", sa.Text(), nullable=False),
+        sa.Column("subject_id", sa.Uuid(), nullable=True),
+        sa.Column("body", sa.Text(), nullable=False),
+        sa.Column("traceparent", sa.Text(), nullable=True),
+        sa.Column("status", sa.Text(), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("give_up_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("dispatched_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("lease_token", sa.Uuid(), nullable=True),
+        sa.Column("lease_expires_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("attempted_at", sa.DateTime(timezone=True), nullable=True),
+        sa.Column("took_seconds", sa.Float(), nullable=True),
+        sa.Column("response_status", sa.Integer(), nullable=True),
+        sa.Column("error", sa.Text(), nullable=True),
+        sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column("ended_at", sa.DateTime(timezone=True), nullable=True),
+        sa.CheckConstraint("status IN ('pending', 'delivered', 'failed')", name=op.f("ck_webhook_deliveries_status")),
+        sa.ForeignKeyConstraint(
+            ["webhook_id"], ["webhooks.id"], name=op.f("fk_webhook_deliveries_webhook_id"), ondelete="CASCADE"
+        ),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_webhook_deliveries")),
+    )
+    with op.batch_alter_table("webhook_deliveries", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_webhook_deliveries_due",
+            ["due_at", "created_at"],
+            unique=False,
+            postgresql_where=sa.text("status = 'pending'"),
+            sqlite_where=sa.text("status = 'pending'"),
+        )
+        batch_op.create_index(
+            "ix_webhook_deliveries_ended",
+            ["ended_at"],
+            unique=False,
+            postgresql_where=sa.text("ended_at IS NOT NULL"),
+            sqlite_where=sa.text("ended_at IS NOT NULL"),
+        )
+        batch_op.create_index("ix_webhook_deliveries_webhook_id", ["webhook_id", "id"], unique=False)
+
+    op.create_table(
         "jobs",
         sa.Column("id", sa.Uuid(), nullable=False),
         sa.Column("status", sa.Text(), nullable=False),
@@ -204,6 +317,9 @@ def upgrade() -> None:
         sa.Column("metadata", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=True),
         sa.Column("upload_id", sa.Uuid(), nullable=True),
         sa.Column("has_inputs", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
+        sa.Column("batch_id", sa.Uuid(), nullable=True),
+        sa.Column("webhook_id", sa.Uuid(), nullable=True),
+        sa.Column("notify", sa.Boolean(), server_default=sa.text("(false)"), nullable=False),
         sa.Column("input_bytes", sa.BigInteger(), nullable=False),
         sa.Column("traceparent", sa.Text(), nullable=True),
         sa.Column("version", sa.Integer(), nullable=False),
@@ -243,11 +359,19 @@ def upgrade() -> None:
         sa.CheckConstraint(
             "upload_id IS NOT NULL OR status IN ('fetching', 'failed', 'canceled')", name=op.f("ck_jobs_input")
         ),
+        sa.ForeignKeyConstraint(["batch_id"], ["batches.id"], name=op.f("fk_jobs_batch_id")),
         sa.ForeignKeyConstraint(["key_id"], ["api_keys.id"], name=op.f("fk_jobs_key_id")),
         sa.ForeignKeyConstraint(["upload_id"], ["uploads.id"], name=op.f("fk_jobs_upload_id")),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
     )
     with op.batch_alter_table("jobs", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_jobs_batch",
+            ["batch_id", "status", "id"],
+            unique=False,
+            postgresql_where=sa.text("batch_id IS NOT NULL"),
+            sqlite_where=sa.text("batch_id IS NOT NULL"),
+        )
         batch_op.create_index(
             "ix_jobs_due",
             ["not_before"],
@@ -321,6 +445,13 @@ def upgrade() -> None:
             sqlite_where=sa.text("metadata IS NOT NULL"),
         )
         batch_op.create_index(
+            "ix_jobs_notify",
+            ["finished_at", "id"],
+            unique=False,
+            postgresql_where=sa.text("notify AND finished_at IS NOT NULL"),
+            sqlite_where=sa.text("notify AND finished_at IS NOT NULL"),
+        )
+        batch_op.create_index(
             "ix_jobs_poisoned",
             ["queue"],
             unique=False,
@@ -344,17 +475,6 @@ def upgrade() -> None:
             sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NULL AND NOT held"),
         )
 
-    op.create_table(
-        "upload_pieces",
-        sa.Column("upload_id", sa.Uuid(), nullable=False),
-        sa.Column("start_byte", sa.BigInteger(), nullable=False),
-        sa.Column("size_bytes", sa.BigInteger(), nullable=False),
-        sa.Column("blob_key", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(
-            ["upload_id"], ["unfinished_uploads.id"], name=op.f("fk_upload_pieces_upload_id"), ondelete="CASCADE"
-        ),
-        sa.PrimaryKeyConstraint("upload_id", "start_byte", name=op.f("pk_upload_pieces")),
-    )
     op.create_table(
         "artifacts",
         sa.Column("job_id", sa.Uuid(), nullable=False),
@@ -410,7 +530,6 @@ def downgrade() -> None:
     op.drop_table("job_inputs")
     op.drop_table("attempts")
     op.drop_table("artifacts")
-    op.drop_table("upload_pieces")
     with op.batch_alter_table("jobs", schema=None) as batch_op:
         batch_op.drop_index(
             "ix_jobs_waiting",
@@ -423,6 +542,11 @@ def downgrade() -> None:
             "ix_jobs_preset", postgresql_where=sa.text("preset IS NOT NULL"), sqlite_where=sa.text("preset IS NOT NULL")
         )
         batch_op.drop_index("ix_jobs_poisoned", postgresql_where=sa.text("poisoned"), sqlite_where=sa.text("poisoned"))
+        batch_op.drop_index(
+            "ix_jobs_notify",
+            postgresql_where=sa.text("notify AND finished_at IS NOT NULL"),
+            sqlite_where=sa.text("notify AND finished_at IS NOT NULL"),
+        )
         batch_op.drop_index(
             "ix_jobs_metadata",
             postgresql_using="gin",
@@ -471,8 +595,44 @@ def downgrade() -> None:
             postgresql_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NOT NULL"),
             sqlite_where=sa.text("lease_token IS NULL AND finished_at IS NULL AND not_before IS NOT NULL"),
         )
+        batch_op.drop_index(
+            "ix_jobs_batch",
+            postgresql_where=sa.text("batch_id IS NOT NULL"),
+            sqlite_where=sa.text("batch_id IS NOT NULL"),
+        )
 
     op.drop_table("jobs")
+    with op.batch_alter_table("webhook_deliveries", schema=None) as batch_op:
+        batch_op.drop_index("ix_webhook_deliveries_webhook_id")
+        batch_op.drop_index(
+            "ix_webhook_deliveries_ended",
+            postgresql_where=sa.text("ended_at IS NOT NULL"),
+            sqlite_where=sa.text("ended_at IS NOT NULL"),
+        )
+        batch_op.drop_index(
+            "ix_webhook_deliveries_due",
+            postgresql_where=sa.text("status = 'pending'"),
+            sqlite_where=sa.text("status = 'pending'"),
+        )
+
+    op.drop_table("webhook_deliveries")
+    op.drop_table("upload_pieces")
+    with op.batch_alter_table("batches", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_batches_webhook_id"))
+        batch_op.drop_index(
+            "ix_batches_open", postgresql_where=sa.text("ended_at IS NULL"), sqlite_where=sa.text("ended_at IS NULL")
+        )
+        batch_op.drop_index(
+            "ix_batches_key", postgresql_where=sa.text("key_id IS NOT NULL"), sqlite_where=sa.text("key_id IS NOT NULL")
+        )
+
+    op.drop_table("batches")
+    with op.batch_alter_table("webhooks", schema=None) as batch_op:
+        batch_op.drop_index(
+            "ix_webhooks_standing", postgresql_where=sa.text("is_standing"), sqlite_where=sa.text("is_standing")
+        )
+
+    op.drop_table("webhooks")
     with op.batch_alter_table("uploads", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_uploads_sha256"))
         batch_op.drop_index(
