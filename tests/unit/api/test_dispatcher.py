@@ -29,7 +29,7 @@ class Recorder(Publisher):
 
     @property
     def messages(self) -> list[JobMessage]:
-        return [message for batch in self.batches for message in batch]
+        return [message for batch in self.batches for message in batch if isinstance(message, JobMessage)]
 
 
 def messages(count: int) -> list[JobMessage]:
