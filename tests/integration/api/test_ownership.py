@@ -55,10 +55,15 @@ async def test_a_stranger_finds_nothing_at_any_address_with_an_id(keyed: Keyed) 
             ("head", "/api/jobs/{job_id}/artifacts/{name}"),
             ("post", "/api/jobs/{job_id}/cancel"),
             ("post", "/api/jobs/{job_id}/retry"),
+            ("head", "/api/uploads/tus/{upload_id}"),
+            ("patch", "/api/uploads/tus/{upload_id}"),
+            ("delete", "/api/uploads/tus/{upload_id}"),
+            ("post", "/api/uploads/presigned/{upload_id}/complete"),
         } <= tried
         # Nothing of it has changed, and its owner has it all.
         assert (await owners.get(f"/api/jobs/{job['id']}")).json()["status"] == "succeeded"
         assert (await owners.get(f"/api/jobs/{job['id']}/artifacts/a.txt")).text == "hello"
+        assert (await owners.head(begun.headers["location"], headers=TUS)).status_code == 200
 
 
 async def test_a_strangers_upload_is_as_one_that_does_not_exist(keyed: Keyed) -> None:

@@ -28,8 +28,8 @@ class Recorder(Publisher):
         self.batches.append(list(messages))
 
     @property
-    def messages(self) -> list[JobMessage]:
-        return [message for batch in self.batches for message in batch if isinstance(message, JobMessage)]
+    def messages(self) -> list[Message]:
+        return [message for batch in self.batches for message in batch]
 
 
 def messages(count: int) -> list[JobMessage]:
