@@ -76,7 +76,7 @@ def field_errors(error: ValidationError, document: Any, within: Sequence[str | i
     """What is wrong with a document; `within` is the path to it in the body."""
     found = error.errors(include_url=False, include_input=False)
     return [
-        FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each["msg"]))
+        FieldError.at("body", [*within, *_path(each["loc"], document)], problems.sentence(each))
         for each in found
         # Pydantic counts the items of a tuple that are right, and says that there are too few.
         if each["type"] != "too_short" or not _has_errors_within(each["loc"], found)
@@ -209,7 +209,8 @@ def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
     entered = False
     for step in location:
         if isinstance(document, dict):
-            if entered and step in (document.get("op"), document.get("type", DEFAULT_TYPE)):
+            kinds = document.get("op"), document.get("edit"), document.get("type", DEFAULT_TYPE)
+            if entered and step in kinds:
                 entered = False
                 continue
             document = document.get(step)

@@ -12,7 +12,7 @@ _EXPOSED = (
     "Content-Disposition",
     "Content-Range",
     "ETag",
-    "Idempotency-Replayed",
+    "Idempotent-Replayed",
     "Location",
     "RateLimit",
     "RateLimit-Policy",

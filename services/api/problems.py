@@ -13,6 +13,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import iter_route_contexts
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -28,6 +29,12 @@ _RETRY_AFTER_SECONDS = 5
 # What a client sent is not sent back to it at any length.
 _MAX_ERRORS = 50
 _MAX_TEXT = 300
+# In the words of whoever sends requests, not of whoever writes validators.
+_SAID = {
+    "extra_forbidden": "This is not known here; leave it out.",
+    "missing": "This is missing.",
+    "union_tag_not_found": "The field that says which kind it is of is missing.",
+}
 
 
 class FieldError(BaseModel):
@@ -178,9 +185,12 @@ def input_gone() -> ProblemError:
     )
 
 
-def sentence(message: str) -> str:
-    """A validation message without pydantic's own prefix."""
-    return message.removeprefix("Value error, ")
+def sentence(error: ErrorDetails) -> str:
+    """What pydantic, or one of our validators, says of a value, as a sentence."""
+    if error["type"] in _SAID:
+        return _SAID[error["type"]]
+    message = error["msg"].removeprefix("Value error, ")
+    return message if message.endswith(".") else f"{message}."
 
 
 def install(app: FastAPI, metrics: ApiMetrics) -> None:
@@ -224,7 +234,7 @@ async def _on_http_exception(request: Request, error: HTTPException) -> Response
 
 
 async def _on_invalid_parameters(request: Request, error: RequestValidationError) -> Response:
-    errors = [FieldError.at(str(found["loc"][0]), found["loc"][1:], sentence(found["msg"])) for found in error.errors()]
+    errors = [FieldError.at(str(found["loc"][0]), found["loc"][1:], sentence(found)) for found in error.errors()]
     return await _on_problem(request, invalid(errors))
 
 

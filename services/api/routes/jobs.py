@@ -55,7 +55,8 @@ async def create_job(
     The answer comes when the job is durable, and does not wait for a worker. An upload that does not exist is a wrong
     value of the request (422, pointer `#/input/id`), not a wrong address.
     """
-    await resources.admission.admit(caller)
+    if await idempotency.is_new():
+        await resources.admission.admit(caller)
     kind = media_type(request)
     if kind == FORM:
         return await _create_from_form(request, caller, idempotency, resources)
@@ -124,12 +125,13 @@ async def delete_job(job_id: UUID, caller: Submitter, resources: InjectedResourc
 
     Its input is kept for other jobs, and goes when no job has needed it for some time.
     """
-    removed = await resources.retention.forget_job(job_id, owner=caller.owner)
-    if not removed.jobs:
-        view = await resources.views.get(job_id, owner=caller.owner)
-        if view is None:
-            raise problems.job_not_found(job_id)
-        detail = f"The job is {view.status}; cancel it first, and delete it when it has ended."
+    present = await resources.views.event(job_id, owner=caller.owner)
+    if present is None:
+        raise problems.job_not_found(job_id)
+    removed = await resources.retention.forget_job(job_id, owner=caller.owner) if present.status.is_terminal else None
+    if removed is None or not removed.jobs:
+        # It has not ended, or began again just now.
+        detail = f"The job is {present.status}; cancel it first, and delete it when it has ended."
         raise ProblemError(409, "job-not-ended", "The job has not ended", detail)
     await discard(resources.blobs, removed.blob_keys)
 

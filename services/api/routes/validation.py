@@ -22,7 +22,7 @@ _BODY: dict[str, Any] = {"requestBody": {"required": True, "content": {JSON: {"s
 async def validate_job(request: Request, caller: Reader, resources: InjectedResources) -> JobPlan:
     """Say what a job would do, without doing it: its operations with every default, its files, its queue.
 
-    The body is the spec of a job, without an input. What is wrong with it is told as for a job.
+    The body is the spec of a job, as a form has it. What is wrong with it is told as for a job.
     """
     if media_type(request) != JSON:
         raise problems.unsupported_media_type(JSON)

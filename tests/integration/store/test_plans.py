@@ -22,6 +22,7 @@ from sqlalchemy import event, text
 
 import shared.store
 from shared.key_secrets import digest_of, new_secret
+from shared.schema.inputs import MAIN_INPUT
 from shared.schema.jobs import JobStatus
 from shared.schema.keys import Scope
 from shared.schema.options import NO_OPTIONS
@@ -36,10 +37,12 @@ from shared.store.batches import Batches
 from shared.store.change import Change
 from shared.store.database import Database
 from shared.store.deliveries import ClaimedDelivery, Deliveries, Tried
+from shared.store.fetches import Fetches
 from shared.store.finished import Finished
 from shared.store.footprint import Footprint
 from shared.store.idempotency import Answer, IdempotencyKeys, Reservation
 from shared.store.job_changes import JobChanges
+from shared.store.job_inputs import JobInputs
 from shared.store.job_lists import JobLists, Wanted
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
@@ -50,10 +53,11 @@ from shared.store.one_statement import Lender, OneStatement
 from shared.store.operations_views import OperationsViews
 from shared.store.presets import Presets
 from shared.store.queue_pauses import QueuePauses
-from shared.store.records import Claim, JobOrder, Lease, WebhookOrder
+from shared.store.records import Claim, FetchClaim, InputSource, JobOrder, Lease, WebhookOrder
 from shared.store.retention import Position, Retention, StoredUpload
 from shared.store.tallies import Tallies
 from shared.store.turns import Turns
+from shared.store.unfinished import Piece, UnfinishedUploads, Way
 from shared.store.uploads import Uploads
 from shared.store.webhooks import Webhooks
 from shared.store.workers import Workers
@@ -182,6 +186,9 @@ class Place:
         self.turns = Turns(database)
         self.idempotency = IdempotencyKeys(database)
         self.key_id = KEY
+        self.fetches = Fetches(database)
+        self.inputs = JobInputs(database)
+        self.unfinished = UnfinishedUploads(database)
         self.upload_id = uuid4()
         self.digest = "0f" * 32
         # Where a walk through the history may have come to.
@@ -264,6 +271,27 @@ class Place:
             )
         assert len(await self.turns.release(self.key_id, limit=BATCH)) == 2
 
+    async def fetch_claimed(self) -> FetchClaim:
+        source = InputSource(MAIN_INPUT, url="https://files.example/a.wav")
+        created = await self.jobs.create(SPEC, upload_id=None, queue="io", max_attempts=4, sources=[source])
+        claim = await self.fetches.claim(created.job_id, worker="host/1/1", lease_seconds=30)
+        assert claim is not None
+        return claim
+
+    async def fetched(self) -> None:
+        claim = await self.fetch_claimed()
+        fetched = {MAIN_INPUT: self.upload_id}
+        await self.fetches.finish(claim.lease, upload_id=self.upload_id, fetched=fetched, queue="default")
+
+    async def begun(self) -> UUID:
+        return (await self.unfinished.begin(Way.TUS, size_bytes=10, keep_seconds=60.0)).id
+
+    async def advanced(self) -> None:
+        upload_id = await self.begun()
+        writer = await self.unfinished.take(upload_id, at_byte=0)
+        assert writer is not None
+        assert await self.unfinished.advance(upload_id, writer=writer, pieces=[Piece(0, 4, "incoming/x")])
+
     async def claimed(self) -> Claim:
         claim = await self.jobs.claim(await self.new(), worker="host/1/1", lease_seconds=30)
         assert claim is not None
@@ -330,6 +358,7 @@ class Place:
     async def put(self) -> None:
         assert await self.presets.create(None, PRESET, at_most=1)
         assert await self.presets.replace(None, PRESET, version=1)
+        assert await self.presets.create(self.key_id, PRESET, at_most=1)
 
     async def forgotten(self) -> None:
         assert (await self.retention.forget_job(await self.canceled())).jobs == 1
@@ -389,6 +418,8 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     ),
     "Deliveries.backlog": lambda place: place.deliveries.backlog(),
     "Deliveries.forget": lambda place: place.deliveries.forget(keep_seconds=29 * DAY, limit=BATCH),
+    "Fetches.claim": lambda place: place.fetch_claimed(),
+    "Fetches.finish": lambda place: place.fetched(),
     "Finished.totals": lambda place: place.finished.totals(),
     "Finished.fold": lambda place: place.finished.fold(10),
     "Footprint.size_bytes": lambda place: place.footprint.size_bytes(),
@@ -402,11 +433,14 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "IdempotencyKeys.complete_alone": lambda place: _with(
         lambda reserved: place.idempotency.complete_alone(reserved, Answer(201, "{}")), place.reservation()
     ),
+    "IdempotencyKeys.was_answered": lambda place: place.idempotency.was_answered("k", key_id=place.key_id),
     "IdempotencyKeys.release": lambda place: _with(place.idempotency.release, place.reservation()),
     "IdempotencyKeys.forget": lambda place: place.idempotency.forget(BATCH),
     "KeyUsage.queued_jobs": lambda place: place.usage.queued_jobs(place.key_id, at_most=1000),
     "KeyUsage.stored_bytes": lambda place: place.usage.stored_bytes(place.key_id),
     "JobLists.page": lambda place: place.pages(),
+    "JobInputs.extras": lambda place: place.inputs.extras(uuid4()),
+    "JobInputs.to_be_fetched": lambda place: place.inputs.to_be_fetched(uuid4()),
     "JobViews.get": lambda place: _with(place.views.get, place.new()),
     "JobViews.event": lambda place: _with(place.views.event, place.new()),
     "JobViews.events": lambda place: place.views.events([uuid4() for _ in range(BATCH)]),
@@ -486,6 +520,14 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Tallies.all": lambda place: place.tallies.all(),
     "Turns.release": lambda place: place.held(),
     "Turns.waiting_keys": lambda place: place.turns.waiting_keys(),
+    "UnfinishedUploads.begin": lambda place: place.begun(),
+    "UnfinishedUploads.get": lambda place: place.unfinished.get(Way.TUS, uuid4()),
+    "UnfinishedUploads.take": lambda place: place.unfinished.take(uuid4(), at_byte=0),
+    "UnfinishedUploads.advance": lambda place: place.advanced(),
+    "UnfinishedUploads.pieces": lambda place: place.unfinished.pieces(uuid4()),
+    "UnfinishedUploads.complete": lambda place: place.unfinished.complete(uuid4()),
+    "UnfinishedUploads.remove": lambda place: place.unfinished.remove([uuid4() for _ in range(BATCH)]),
+    "UnfinishedUploads.expired": lambda place: place.unfinished.expired(BATCH),
     "Uploads.add": lambda place: place.upload(),
     "Uploads.kept": lambda place: place.uploads.kept([uuid4() for _ in range(BATCH)]),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
