@@ -32,7 +32,17 @@ async def test_a_stranger_finds_nothing_at_any_address_with_an_id(keyed: Keyed) 
     job = await _job_with_artifact(keyed, owner)
     async with keyed.client(stranger.secret) as client, keyed.client(owner.secret) as owners:
         begun = await owners.post("/api/uploads/tus", headers={**TUS, "Upload-Length": "5"})
-        known = {"job_id": job["id"], "upload_id": begun.headers["location"].rpartition("/")[2], "name": "a.txt"}
+        batch = {"jobs": [{"input": {"id": job["input"]["id"]}, **BODY}]}
+        webhook = (await owners.post("/api/webhooks", json={"url": "https://203.0.113.9/told"})).json()
+        delivery = (await owners.post(f"/api/webhooks/{webhook['id']}/ping")).json()
+        known = {
+            "job_id": job["id"],
+            "upload_id": begun.headers["location"].rpartition("/")[2],
+            "batch_id": (await owners.post("/api/batches", json=batch)).json()["id"],
+            "webhook_id": webhook["id"],
+            "delivery_id": delivery["id"],
+            "name": "a.txt",
+        }
         unknown = {**dict.fromkeys(known, UNKNOWN), "name": "a.txt"}
         document = (await client.get("/openapi.json")).json()
         tried = set()
@@ -41,8 +51,10 @@ async def test_a_stranger_finds_nothing_at_any_address_with_an_id(keyed: Keyed) 
             if not any(name.endswith("_id") for name in names) or path.startswith("/api/keys/"):
                 continue
             assert names <= known.keys(), f"{path}: say in `known` what its parameters are in this test"
+            # As the owner would ask.
+            asked: dict[str, Any] = {"headers": TUS} if "/tus" in path else {"json": {}}
             for method in methods:
-                answers = [await client.request(method, path.format(**ids), headers=TUS) for ids in (known, unknown)]
+                answers = [await client.request(method, path.format(**ids), **asked) for ids in (known, unknown)]
                 assert {answer.status_code for answer in answers} == {404}, (method, path, answers[0].text)
                 texts = answers[0].text, answers[1].text
                 for shown in known.values():
@@ -61,6 +73,10 @@ async def test_a_stranger_finds_nothing_at_any_address_with_an_id(keyed: Keyed) 
             ("patch", "/api/uploads/tus/{upload_id}"),
             ("delete", "/api/uploads/tus/{upload_id}"),
             ("post", "/api/uploads/presigned/{upload_id}/complete"),
+            ("get", "/api/batches/{batch_id}/jobs"),
+            ("get", "/api/batches/{batch_id}/artifacts.zip"),
+            ("patch", "/api/webhooks/{webhook_id}"),
+            ("post", "/api/webhooks/{webhook_id}/deliveries/{delivery_id}/replay"),
         } <= tried
         # Nothing of it has changed, and its owner has it all.
         assert (await owners.get(f"/api/jobs/{job['id']}")).json()["status"] == "succeeded"
