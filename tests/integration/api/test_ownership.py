@@ -1,11 +1,13 @@
 """What a key has is not there for another: 404, never 403, and no sign that it exists."""
 
+import json
 import re
 from typing import Any
 
 import httpx
 
 from tests.integration.api.driving import problem, store_of, submit
+from tests.integration.api.event_stream import followed_at
 from tests.integration.api.keyed import Key, Keyed
 
 UNKNOWN = "0190163d-8694-739b-aea5-966c26f8ad91"
@@ -123,3 +125,39 @@ async def _listed(client: httpx.AsyncClient, **filters: str) -> list[str]:
         if page["next_cursor"] is None:
             return found
         parameters["cursor"] = page["next_cursor"]
+
+
+async def test_a_strangers_batches_and_webhooks_are_in_no_list(keyed: Keyed) -> None:
+    owner, stranger = await keyed.make(), await keyed.make()
+    hook = {"url": "https://example.com/"}
+    async with keyed.client(owner.secret) as client:
+        upload = (await client.post("/api/uploads", files={"file": ("a", b"of the owner")})).json()
+        job = {"input": {"id": upload["id"]}, **BODY}
+        batch = (await client.post("/api/batches", json={"jobs": [job], "webhook": hook})).json()
+        webhook = (await client.post("/api/webhooks", json=hook)).json()
+        assert batch["counts"]["queued"] == 1
+    async with keyed.client(stranger.secret) as client:
+        assert (await client.get(f"/api/webhooks/{batch['webhook']['id']}")).status_code == 404
+        assert (await client.get("/api/batches")).json()["batches"] == []
+        assert (await client.get("/api/webhooks")).json()["webhooks"] == []
+        # Nor does a stranger's upload go into a batch.
+        refused = await client.post("/api/batches", json={"jobs": [job]})
+        assert problem(refused, 422, "invalid-request")["errors"][0]["pointer"] == "#/jobs/0/input/id"
+    async with keyed.client(owner.secret) as client:
+        assert (await client.get(f"/api/webhooks/{webhook['id']}")).json()["enabled"]
+        assert (await client.get(f"/api/batches/{batch['id']}")).json()["counts"]["queued"] == 1
+
+
+async def test_the_stream_of_a_key_tells_of_its_own_jobs_alone(keyed: Keyed) -> None:
+    owner, stranger = await keyed.make(), await keyed.make()
+    async with (
+        keyed.client(owner.secret) as client,
+        keyed.client(stranger.secret) as other,
+        followed_at(client, "/api/events") as stream,
+    ):
+        foreign = await submit(other)
+        own = await submit(client)
+        seen = [json.loads((await stream.next()).data)["job_id"]]
+        while own["id"] not in seen:
+            seen.append(json.loads((await stream.next()).data)["job_id"])
+        assert foreign["id"] not in seen
