@@ -1,9 +1,10 @@
 """Uploads to the bucket directly, where files are kept in one."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 
 from services.api import problems
 from services.api.access import Submitter
@@ -17,6 +18,8 @@ from shared.schema.uploads import PresignedRequest, PresignedUpload
 from shared.store.unfinished import Way
 
 router = APIRouter(prefix="/api/uploads/presigned", tags=["uploads"])
+
+_UploadId = Annotated[UUID, Path(description="The `id` that the beginning gave.")]
 
 _BODY = {"requestBody": {"required": True, "content": {JSON: {"schema": reference(PresignedRequest)}}}}
 
@@ -40,7 +43,7 @@ async def begin_presigned_upload(request: Request, caller: Submitter, resources:
 
 
 @router.post("/{upload_id}/complete", responses=answers(404, 409, 410, 422, 429, 500, 503, 507))
-async def complete_presigned_upload(upload_id: UUID, caller: Submitter, resources: InjectedResources) -> Upload:
+async def complete_presigned_upload(upload_id: _UploadId, caller: Submitter, resources: InjectedResources) -> Upload:
     """Say that the file is there. It is read once and compared with what was announced; then jobs can name it.
 
     To say it again gives the same answer.

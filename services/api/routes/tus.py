@@ -10,10 +10,10 @@ import hashlib
 from collections.abc import Callable, Coroutine, Mapping
 from email.utils import format_datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.routing import APIRoute
 
 from services.api import problems
@@ -67,6 +67,8 @@ def _check_version(request: Request) -> None:
 
 
 router = APIRouter(prefix="/api/uploads/tus", tags=["resumable uploads"], route_class=TusRoute)
+
+_UploadId = Annotated[UUID, Path(description="The last part of the address that the beginning gave.")]
 
 _HEADERS: dict[str, Any] = {
     "Tus-Resumable": {"description": f"`{VERSION}`.", "schema": {"type": "string"}},
@@ -164,7 +166,7 @@ async def begin_tus_upload(request: Request, caller: Submitter, resources: Injec
     responses=answers(404, 410, 412, 422, 500, 503, s200={"description": "How far it is.", "headers": _HEADERS}),
     openapi_extra={"parameters": [_VERSION]},
 )
-async def get_tus_offset(upload_id: UUID, caller: Submitter, resources: InjectedResources) -> Response:
+async def get_tus_offset(upload_id: _UploadId, caller: Submitter, resources: InjectedResources) -> Response:
     """Say how many bytes have come. Where all have, jobs can name the upload from now on."""
     upload = await _find(resources, upload_id, caller)
     await _finish_if_whole(resources, upload, upload.received_bytes)
@@ -186,7 +188,7 @@ async def get_tus_offset(upload_id: UUID, caller: Submitter, resources: Injected
     openapi_extra={**_BYTES, "parameters": [_VERSION, _OFFSET, _CHECKSUM]},
 )
 async def continue_tus_upload(
-    upload_id: UUID, request: Request, caller: Submitter, resources: InjectedResources
+    upload_id: _UploadId, request: Request, caller: Submitter, resources: InjectedResources
 ) -> Response:
     """Send bytes of a resumable upload, from where the last ones ended.
 
@@ -211,7 +213,7 @@ async def continue_tus_upload(
     responses=answers(404, 410, 412, 422, 500, 503),
     openapi_extra={"parameters": [_VERSION]},
 )
-async def end_tus_upload(upload_id: UUID, caller: Submitter, resources: InjectedResources) -> Response:
+async def end_tus_upload(upload_id: _UploadId, caller: Submitter, resources: InjectedResources) -> Response:
     """Give a resumable upload up, with what has come of it. What is whole already stays, for the jobs on it."""
     await resources.resumable.remove(await _find(resources, upload_id, caller))
     return Response(status_code=204)
@@ -219,7 +221,7 @@ async def end_tus_upload(upload_id: UUID, caller: Submitter, resources: Injected
 
 @router.post("/{upload_id}", include_in_schema=False)
 async def override_method(
-    upload_id: UUID, request: Request, caller: Submitter, resources: InjectedResources
+    upload_id: _UploadId, request: Request, caller: Submitter, resources: InjectedResources
 ) -> Response:
     """For clients that can send GET and POST alone, as the protocol has it."""
     match request.headers.get(_OVERRIDE, "").upper():

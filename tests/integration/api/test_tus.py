@@ -135,7 +135,7 @@ async def test_what_had_come_outlives_a_broken_connection_and_a_killed_server(
 ) -> None:
     path = await begin(api, len(TALK))
     _, writer = await asyncio.open_connection("127.0.0.1", system.api_port)
-    head = f"PATCH {path} HTTP/1.1\r\nHost: x\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
+    head = f"PATCH {path} HTTP/1.1\r\nHost: localhost\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n"
     head += f"Content-Type: application/offset+octet-stream\r\nContent-Length: {len(TALK)}\r\n\r\n"
     writer.write(head.encode() + TALK[:500_000])
     await writer.drain()
