@@ -9,8 +9,8 @@ from tests.integration.api.keyed import Keyed
 
 # An answer that does not end by itself; tests/integration/api/test_event_streams.py has it.
 _ENDLESS = "follow_all"
-# What a schema cannot say is wrong with a request: that an upload is not there, or that a bit rate needs a lossy format.
-# What it can is refused by any of HTTP's words for it.
+# What a schema cannot say is wrong with a request: that an upload is not there, or that a bit rate needs a lossy
+# format. What it can is refused by any of HTTP's words for it.
 _CONFIGURATION = """
 hooks = "schemathesis_hooks"
 
@@ -35,7 +35,7 @@ async def test_every_answer_is_one_that_the_document_names(keyed: Keyed, tmp_pat
     key = await keyed.make(scopes=["admin", "submit", "read"], limits={"requests_per_second": 0})
     (tmp_path / "schemathesis.toml").write_text(_CONFIGURATION)
     (tmp_path / "schemathesis_hooks.py").write_text(_HOOKS)
-    # Its coverage phase, thousands of requests, takes minutes; tests/integration/api/test_bad_input.py has such a table.
+    # Its coverage phase, thousands of requests, takes minutes; test_bad_input.py has such a table.
     ran = subprocess.run(
         [
             *(Path(sys.executable).with_name("st"), "run", f"{keyed.system.client.base_url}/openapi.json"),
