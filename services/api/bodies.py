@@ -25,8 +25,6 @@ JSON = "application/json"
 FORM = "multipart/form-data"
 FILE_PART = "file"
 SPEC_PART = "spec"
-# How pydantic marks an error of a key, and not of its value.
-_KEY = "[key]"
 # Boundaries and headers of a form's parts.
 _FORM_OVERHEAD_BYTES = 64 * 1024
 
@@ -216,7 +214,8 @@ def _path(location: Sequence[str | int], document: Any) -> list[str | int]:
             document = document.get(step)
         elif isinstance(document, list) and isinstance(step, int) and step < len(document):
             document = document[step]
-        elif step == _KEY:
+        elif not isinstance(document, list):
+            # Nothing is in it: a tag, or pydantic's mark of a key that is wrong itself.
             continue
         entered = True
         path.append(step)

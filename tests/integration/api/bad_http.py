@@ -4,6 +4,7 @@ from tests.integration.api.bad_input import (
     BOUNDARY,
     ENDED_JOB,
     FORM,
+    KEY,
     PROBE,
     QUEUED_JOB,
     UNKNOWN,
@@ -91,7 +92,10 @@ def _raw(name: str, raw: bytes, status: int = 400, problem: str | None = _HTTP) 
     return Bad(f"raw: {name}", "", status, problem, raw=raw)
 
 
-_HEAD = b"POST /api/jobs HTTP/1.1\r\nHost: api\r\nConnection: close\r\nContent-Type: application/json\r\n"
+_HEAD = (
+    b"POST /api/jobs HTTP/1.1\r\nHost: api\r\nConnection: close\r\nContent-Type: application/json\r\n"
+    + f"Authorization: {KEY}\r\n".encode()
+)
 LENGTHS = [
     _length("less than there is", "5", 422, _INVALID),
     _length("0, of a body that is there", "0", 422, _INVALID),

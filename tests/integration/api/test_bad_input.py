@@ -8,16 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import pytest_asyncio
 
 from deploy.local.servers import RedisServer
-from tests.integration.api import bad_http, bad_json
+from tests.integration.api import bad_access, bad_http, bad_json
 from tests.integration.api.bad_input import ENDED_JOB, QUEUED_JOB, UPLOAD, Bad, Place, job
-from tests.integration.api.driving import client_of, store_of
+from tests.integration.api.driving import store_of, submit
+from tests.integration.api.keyed import Keyed
 from tests.system import System
 
-ROWS = [*bad_json.ROWS, *bad_http.ROWS]
+ROWS = [*bad_json.ROWS, *bad_http.ROWS, *bad_access.ROWS]
 SECRETS = (b"Traceback", b"/tmp", b".py", b"sqlite", b"SELECT", b"pydantic", b"asyncpg")
 
 
@@ -29,18 +31,44 @@ async def place(
     folder = tmp_path_factory.mktemp("bad")
     shutil.copyfile(sqlite_template, folder / "wavemill.db")
     url = f"sqlite:///{folder / 'wavemill.db'}"
-    with System(folder, database_url=url, redis=redis_server, max_upload_bytes=2_000_000) as system:
+    limits: dict[str, Any] = {"max_upload_bytes": 2_000_000, "key_requests_per_second": 0}
+    with System(folder, database_url=url, redis=redis_server, **limits) as system:
+        keyed = await asyncio.to_thread(Keyed.on, system)
         process = system.start_api()
-        store = store_of(system)
-        async with client_of(system) as api:
-            sent = await api.post("/api/uploads", files={"file": ("a.wav", b"audio")})
-            body = json.loads(job()) | {"input": {"type": "upload", "id": sent.json()["id"]}}
-            queued, ended = [(await api.post("/api/jobs", json=body)).json()["id"] for _ in range(2)]
-        await store.succeed(ended, {"a.mp3": ("audio/mpeg", b"abc")})
-        await store.close()
-        ids = {UPLOAD: sent.json()["id"], QUEUED_JOB: queued, ENDED_JOB: ended}
+        own, other, reader = await keyed.make(), await keyed.make(), await keyed.make(scopes=["read"])
+        expired = await keyed.make(expires_at="2020-01-01T00:00:00Z")
+        revoked = await keyed.make()
+        async with keyed.client() as administrator:
+            assert (await administrator.delete(f"/api/keys/{revoked.id}")).is_success
+        ids = {"@key@": own.secret, bad_access.READER: reader.secret, bad_access.EXPIRED: expired.secret}
+        ids |= {bad_access.REVOKED: revoked.secret, bad_access.USED: "used-before"}
+        async with keyed.client(other.secret) as stranger:
+            sent = await submit(stranger)
+            ids |= {bad_access.FOREIGN_JOB: sent["id"], bad_access.FOREIGN_UPLOAD: sent["input"]["id"]}
+        async with keyed.client(own.secret) as api:
+            ids |= await _things_of(api, system)
         yield Place(system.api_port, process.pid, folder / "wavemill.db", folder / "data" / "blobs", ids)
         assert "unexpected error" not in system.log()
+
+
+async def _things_of(api: httpx.AsyncClient, system: System) -> dict[str, str]:
+    """An upload, one that has begun, a job that waits and one that has succeeded; by what stands for them in rows."""
+    sent = await api.post("/api/uploads", files={"file": ("a.wav", b"audio")})
+    body = json.loads(job()) | {"input": {"type": "upload", "id": sent.json()["id"]}}
+    queued = await api.post("/api/jobs", json=body, headers={"Idempotency-Key": "used-before"})
+    ended = await api.post("/api/jobs", json=body)
+    headers = {"Tus-Resumable": "1.0.0", "Upload-Length": "5", "Content-Type": "application/offset+octet-stream"}
+    begun = await api.post("/api/uploads/tus", headers=headers, content=b"ab")
+    assert begun.status_code == 201, begun.text
+    store = store_of(system)
+    await store.succeed(ended.json()["id"], {"a.mp3": ("audio/mpeg", b"abc")})
+    await store.close()
+    return {
+        UPLOAD: sent.json()["id"],
+        QUEUED_JOB: queued.json()["id"],
+        ENDED_JOB: ended.json()["id"],
+        bad_access.TUS: begun.headers["location"].rpartition("/")[2],
+    }
 
 
 @pytest.mark.asyncio(loop_scope="module")

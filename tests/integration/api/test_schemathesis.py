@@ -1,0 +1,56 @@
+"""schemathesis over all of the OpenAPI document, with all its checks: no 5xx, and no answer that is not documented."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.integration.api.keyed import Keyed
+
+# An answer that does not end by itself; tests/integration/api/test_event_streams.py has it.
+_ENDLESS = "follow_all"
+# What a schema cannot say is wrong with a request: that an upload is not there, or that a bit rate needs a lossy
+# format. What it can is refused by any of HTTP's words for it.
+_CONFIGURATION = """
+hooks = "schemathesis_hooks"
+
+[checks.positive_data_acceptance]
+expected-statuses = [
+    "2xx", "400", "401", "403", "404", "405", "409", "410", "412", "413", "415", "422", "429", "460", "507"
+]
+
+[checks.negative_data_rejection]
+expected-statuses = [
+    "400", "401", "403", "404", "405", "406", "408", "409", "410", "411", "412", "413", "415", "422", "429", "460"
+]
+"""
+_HOOKS = """
+import schemathesis
+
+schemathesis.serializer.alias("application/offset+octet-stream", "application/octet-stream")
+"""
+
+
+async def test_every_answer_is_one_that_the_document_names(keyed: Keyed, tmp_path: Path) -> None:
+    key = await keyed.make(scopes=["admin", "submit", "read"], limits={"requests_per_second": 0})
+    (tmp_path / "schemathesis.toml").write_text(_CONFIGURATION)
+    (tmp_path / "schemathesis_hooks.py").write_text(_HOOKS)
+    # Its coverage phase, thousands of requests, takes minutes; test_bad_input.py has such a table.
+    ran = subprocess.run(
+        [
+            *(Path(sys.executable).with_name("st"), "run", f"{keyed.system.client.base_url}/openapi.json"),
+            *("--header", f"Authorization: Bearer {key.secret}", "--checks", "all"),
+            *("--phases", "examples,fuzzing", "--max-examples", "6", "--continue-on-failure", "--no-shrink"),
+            *("--generation-deterministic", "--no-color", "--warnings", "off", "--suppress-health-check", "all"),
+            *("--request-timeout", "20", "--exclude-operation-id", _ENDLESS),
+        ],
+        # Its cache is written where it runs.
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2000:]
+    assert "unexpected error" not in keyed.system.log()
