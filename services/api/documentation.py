@@ -35,6 +35,7 @@ _PROBLEMS = {
     416: "The range begins behind the end.",
     422: "Values in the request are wrong; `errors` says which, and why.",
     429: "Too many requests of this key, or too much waits to be done; Retry-After says when to try again.",
+    460: "The bytes are not those of the Upload-Checksum; nothing of them was kept.",
     500: "Something went wrong in Wavemill.",
     503: "A store cannot be reached at the moment; Retry-After says when to try again.",
     507: "The disk that files are stored on is nearly full, or the key may keep no more of them.",

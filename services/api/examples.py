@@ -88,6 +88,14 @@ EXAMPLES: Mapping[str, Any] = {
     "DeliveryView": _DELIVERY,
     "DeliveryPage": {"deliveries": [_DELIVERY], "next_cursor": None},
     "Upload": _UPLOAD,
+    "PresignedRequest": {"filename": "talk.wav", "size_bytes": 1048576},
+    "PresignedUpload": {
+        "id": _UPLOAD["id"],
+        "method": "PUT",
+        "url": "https://audio.s3.example/incoming/0190163d?X-Amz-Expires=3600&X-Amz-Signature=5f2c",
+        "expires_at": "2026-03-01T10:30:00Z",
+        "complete_url": f"/api/uploads/presigned/{_UPLOAD['id']}/complete",
+    },
     "JobView": {
         **{name: value for name, value in _SUMMARY.items() if name != "filename"},
         "poisoned": False,
@@ -95,6 +103,8 @@ EXAMPLES: Mapping[str, Any] = {
         "priority": "default",
         "operations": _OPERATIONS,
         "input": _UPLOAD,
+        "source_url": None,
+        "inputs": {},
         "attempts": [
             {
                 "number": 1,

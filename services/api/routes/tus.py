@@ -98,7 +98,6 @@ _CHECKSUM = _parameter("Upload-Checksum", f"{', '.join(_ALGORITHMS)}; then a spa
 _OFFSET = _parameter("Upload-Offset", "Where the bytes belong: how many have come before.", required=True)
 _LENGTH = _parameter("Upload-Length", "Bytes of the whole file.", required=True)
 _METADATA = _parameter("Upload-Metadata", "Keys with values in base64, parted by commas; `filename` is heeded.")
-_MISMATCH = {"description": "The bytes are not those of the Upload-Checksum."}
 
 
 @router.options("", status_code=204, response_class=Response, responses=answers(500))
@@ -121,12 +120,11 @@ async def describe_tus(_: Reader, resources: InjectedResources) -> Response:
     status_code=201,
     response_class=Response,
     responses=answers(
-        *(400, 408, 409, 412, 413, 415, 429, 500, 503, 507),
+        *(400, 408, 409, 412, 413, 415, 429, 460, 500, 503, 507),
         s201={
             "description": "The upload is there to be filled.",
             "headers": {**_HEADERS, "Location": {"description": "Its path.", "schema": {"type": "string"}}},
         },
-        s460=_MISMATCH,
     ),
     openapi_extra={**_BYTES, "parameters": [_VERSION, _LENGTH, _METADATA, _CHECKSUM]},
 )
@@ -181,9 +179,8 @@ async def get_tus_offset(upload_id: _UploadId, caller: Submitter, resources: Inj
     status_code=204,
     response_class=Response,
     responses=answers(
-        *(400, 404, 408, 409, 410, 412, 413, 415, 422, 429, 500, 503, 507),
+        *(400, 404, 408, 409, 410, 412, 413, 415, 422, 429, 460, 500, 503, 507),
         s204={"description": "The bytes have come.", "headers": _HEADERS},
-        s460=_MISMATCH,
     ),
     openapi_extra={**_BYTES, "parameters": [_VERSION, _OFFSET, _CHECKSUM]},
 )

@@ -36,6 +36,13 @@ def references(node: Any) -> Iterator[str]:
 def test_operation_ids_make_a_pleasant_client(document: dict[str, Any]) -> None:
     assert {name: operation["operationId"] for name, operation in operations(document)} == {
         "POST /api/uploads": "create_upload",
+        "OPTIONS /api/uploads/tus": "describe_tus",
+        "POST /api/uploads/tus": "begin_tus_upload",
+        "HEAD /api/uploads/tus/{upload_id}": "get_tus_offset",
+        "PATCH /api/uploads/tus/{upload_id}": "continue_tus_upload",
+        "DELETE /api/uploads/tus/{upload_id}": "end_tus_upload",
+        "POST /api/uploads/presigned": "begin_presigned_upload",
+        "POST /api/uploads/presigned/{upload_id}/complete": "complete_presigned_upload",
         "POST /api/jobs": "create_job",
         "GET /api/jobs": "list_jobs",
         "GET /api/jobs/{job_id}": "get_job",
