@@ -89,9 +89,18 @@ SEED ?= 1
 chaos: uv ## Kill, stop and cut off parts under load; writes docs/reliability.md (MINUTES=3 SEED="1 2 3")
 	@$(UV) run --frozen --no-group lint python -m tests.chaos --minutes $(MINUTES) --seed $(SEED)
 
+INPUTS ?= 10000
+.PHONY: fuzz
+fuzz: uv ## Send damaged files through the audio engine, and keep those that it does not stand (INPUTS=1000 SEED=2)
+	@$(UV) run --frozen --no-group lint python -m tests.fuzz --inputs $(INPUTS) --seed $(SEED)
+
 .PHONY: bench-jobs
 bench-jobs: uv ## Measure the life of a job beside Celery, procrastinate and others, and write docs/benchmarks.md
 	@$(UV) run --frozen --group bench python -m tests.benchmarks.jobs
+
+.PHONY: bench-audio
+bench-audio: uv ## Measure the audio engine beside ffmpeg, ffmpeg-normalize and audiowaveform, and write docs/benchmarks.md
+	@$(UV) run --frozen --group bench python -m tests.benchmarks.audio
 
 .PHONY: sizing
 sizing: uv ## Measure what one core of a worker does in an hour, and write it into docs/deploy.md

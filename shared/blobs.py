@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 from urllib.parse import unquote, urlsplit
 from uuid import UUID, uuid4
 
 import obstore
 from obstore.exceptions import BaseError, NotFoundError
-from obstore.store import LocalStore, from_url
+from obstore.store import LocalStore, S3Store, from_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +41,9 @@ class BlobStoreUnavailable(OSError):
     """The blob store cannot be reached, is full or refuses. Another try may succeed."""
 
 
-def incoming_key() -> str:
-    """A place for bytes whose digest is not known yet."""
-    return f"incoming/{uuid4()}"
+def incoming_key(upload_id: UUID | None = None) -> str:
+    """A place for bytes whose digest is not known yet; one of its own for an upload that somebody else writes there."""
+    return f"incoming/{upload_id or uuid4()}"
 
 
 def input_key(sha256: str) -> str:
@@ -117,10 +117,39 @@ class Blobs:
         with _errors_of(key):
             await obstore.put_async(self._store, key, chunks, chunk_size=8 * CHUNK_BYTES, max_concurrency=2)
 
-    async def put_file(self, key: str, path: Path) -> None:
-        """Write a blob from a file; it is there whole or not at all."""
+    async def put_file(
+        self, key: str, path: Path, *, media_type: str | None = None, disposition: str | None = None
+    ) -> None:
+        """Write a blob from a file; it is there whole or not at all.
+
+        Args:
+            key: of the blob.
+            path: the file.
+            media_type: what a bucket is to say of it to who fetches it by a signed URL.
+            disposition: the same, for the header Content-Disposition.
+        """
+        told: dict[str, str] = {}
+        if self.can_sign:
+            told |= {"Content-Type": media_type} if media_type else {}
+            told |= {"Content-Disposition": disposition} if disposition else {}
         with _errors_of(key):
-            await obstore.put_async(self._store, key, path)
+            await obstore.put_async(self._store, key, path, attributes=told or None)
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether others may be let in by a URL: a bucket can, a folder cannot."""
+        return isinstance(self._store, S3Store)
+
+    async def signed_url(self, method: Literal["GET", "PUT"], key: str, *, seconds: float) -> str:
+        """A URL by which anybody may do this to a blob for so long.
+
+        Raises:
+            TypeError: the store cannot sign; see can_sign.
+        """
+        if not isinstance(self._store, S3Store):
+            raise TypeError("a folder has no URL that others could use")
+        with _errors_of(key):
+            return await obstore.sign_async(self._store, method, key, timedelta(seconds=seconds))
 
     async def move(self, source: str, target: str) -> None:
         """Rename a blob over whatever has the target's key.

@@ -92,6 +92,16 @@ class Settings(BaseSettings):
         ge=1,
         description="The same for one that comes otherwise: resumable, presigned or from a URL.",
     )
+    presigned_seconds: float = Field(
+        default=3600.0,
+        gt=0,
+        le=604_800,
+        description="How long a URL is good that leads to a bucket: to send an input there, or to fetch a result.",
+    )
+    presigned_downloads: bool = Field(
+        default=False,
+        description="Results in a bucket are fetched there: the API redirects to a URL that is good for a while.",
+    )
     max_spec_bytes: int = Field(default=MEBIBYTE, ge=1024, description="A larger job spec is refused with 413.")
     max_batch_bytes: int = Field(
         default=32 * MEBIBYTE, ge=1024, description="A larger body of a batch is refused with 413."

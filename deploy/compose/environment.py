@@ -3,21 +3,32 @@
 import os
 import secrets
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
+
+from shared.key_secrets import new_secret
 
 _HEAD = """\
 # Secrets of docker-compose.yml, made by `make env`. Keep this file out of version control, and a copy of it with your
 # backups: PostgreSQL and Grafana keep the passwords that they were first started with.
 """
-# Bytes of each. They stand in URLs and in a Redis configuration, so hexadecimal digits are all they have.
-SECRETS = {
-    "POSTGRES_PASSWORD": 32,
-    "REDIS_PASSWORD": 32,
-    "GRAFANA_PASSWORD": 16,
-    "FLOWER_PASSWORD": 16,
-    "WAVEMILL_ADMIN_KEY": 32,
-    "AWS_ACCESS_KEY_ID": 10,
-    "AWS_SECRET_ACCESS_KEY": 32,
+
+
+def _digits(size: int) -> Callable[[], str]:
+    """Hexadecimal digits of so many bytes: these stand in URLs and in a Redis configuration."""
+    return lambda: secrets.token_hex(size)
+
+
+SECRETS: Mapping[str, Callable[[], str]] = {
+    "POSTGRES_PASSWORD": _digits(32),
+    "REDIS_PASSWORD": _digits(32),
+    "GRAFANA_PASSWORD": _digits(16),
+    "FLOWER_PASSWORD": _digits(16),
+    "WAVEMILL_ADMIN_KEY": _digits(32),
+    # Of the API's first key, which may do everything.
+    "WAVEMILL_BOOTSTRAP_KEY": new_secret,
+    "AWS_ACCESS_KEY_ID": _digits(10),
+    "AWS_SECRET_ACCESS_KEY": _digits(32),
 }
 
 
@@ -30,7 +41,7 @@ def write(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:
         file.write(_HEAD)
-        file.writelines(f"{name}={secrets.token_hex(size)}\n" for name, size in SECRETS.items())
+        file.writelines(f"{name}={make()}\n" for name, make in SECRETS.items())
 
 
 def missing(path: Path) -> list[str]:

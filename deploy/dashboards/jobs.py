@@ -153,10 +153,41 @@ _ENDS = Row(
     ],
 )
 
+_WEBHOOKS = Row(
+    "Webhooks",
+    [
+        graph(
+            "Messages not delivered yet",
+            "They wait for their first attempt, or for the next one; a receiver that is away makes them grow.",
+            "none",
+            [],
+            Query("max(wavemill_webhook_pending_deliveries)", "messages"),
+        ),
+        graph(
+            "Overdue",
+            "How long ago an attempt should have begun. It grows where no worker serves the queue io.",
+            "s",
+            [warn(60), bad(300)],
+            Query("max(wavemill_webhook_overdue_seconds)", "overdue"),
+        ),
+        graph(
+            "Attempts by outcome",
+            "retried: the receiver refused or was silent, and is told later; failed: the message was given up.",
+            "cps",
+            [],
+            Query(
+                "sum by (outcome) (max by (outcome) (rate(wavemill_webhook_attempts_total[$__rate_interval])))",
+                "{{outcome}}",
+            ),
+            stacked=True,
+        ),
+    ],
+)
+
 DASHBOARD = Dashboard(
     "wavemill-jobs",
     "Wavemill: jobs and audio",
-    "Time by operation, real-time factor, outcomes and errors.",
-    [_AT_A_GLANCE, _TIME, _ENDS],
+    "Time by operation, real-time factor, outcomes and errors, webhooks.",
+    [_AT_A_GLANCE, _TIME, _ENDS, _WEBHOOKS],
     [label_variable("operation", "operation", "wavemill_worker_job_duration_seconds_count")],
 )

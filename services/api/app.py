@@ -22,6 +22,7 @@ from services.api.routes import (
     keys,
     operations,
     presets,
+    presigned,
     tus,
     uploads,
     validation,
@@ -83,10 +84,11 @@ def create_app(configured: Settings) -> FastAPI:
         events,
         artifacts,
         archives,
+        presigned,
         tus,
         uploads,
-        webhooks,
         presets,
+        webhooks,
         keys,
     ):
         app.include_router(module.router, dependencies=GUARDS, responses=documentation.answers(401, 403, 429))

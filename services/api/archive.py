@@ -10,9 +10,8 @@ from uuid import UUID
 
 from fastapi.responses import StreamingResponse
 
-from services.api.filenames import attachment
 from shared.blobs import BlobMissing, Blobs
-from shared.filenames import UNNAMED, cleaned
+from shared.filenames import UNNAMED, attachment, cleaned
 from shared.store.archives import ArchivedFile
 
 # What of a UUIDv7 no other job of a batch has, in the length of a name.

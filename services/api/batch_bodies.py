@@ -4,6 +4,7 @@ A batch is taken whole or not at all: what is wrong is gathered, job by job, and
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -83,6 +84,8 @@ class BatchBody:
         self._errors: list[FieldError] = []
         self.header = BatchHeader()
         self.jobs: list[PlacedJob] = []
+        self.sha256 = ""
+        """Of the body, by which equal ones are known."""
 
     def take(self, place: int, document: Any) -> None:
         """Judge the next job.
@@ -147,6 +150,7 @@ async def read_batch(request: Request, settings: Settings) -> BatchBody:
     text = await read_whole(arriving(request, settings), _WHAT, settings.max_batch_bytes)
     asked = validated(BatchRequest, text)
     body = BatchBody(by_lines=False)
+    body.sha256 = hashlib.sha256(text).hexdigest()
     body.header = BatchHeader.model_construct(name=asked.name, webhook=asked.webhook, defaults=asked.defaults)
     for place, document in enumerate(asked.jobs):
         body.take(place, document)
@@ -165,7 +169,9 @@ async def read_batch_lines(request: Request, settings: Settings) -> BatchBody:
     check_length(request, _WHAT, settings.max_batch_bytes)
     body = BatchBody(by_lines=True)
     is_first = True
+    digest = hashlib.sha256()
     async for place, line in _lines(arriving(request, settings), settings):
+        digest.update(line + b"\n")
         try:
             document = from_json(line)
         except ValueError:
@@ -179,6 +185,7 @@ async def read_batch_lines(request: Request, settings: Settings) -> BatchBody:
         if place % _JOBS_A_TURN == 0:
             await asyncio.sleep(0)
     body.finish()
+    body.sha256 = digest.hexdigest()
     if not body.jobs:
         raise problems.invalid([FieldError.at("body", [], "The batch has no jobs; write one on each line.")])
     return body

@@ -28,7 +28,7 @@ class _Heartbeat(ServerSentEvent):
 def event_source(
     resources: Resources, caller: Caller, follow: Callable[[anyio.Event], AsyncIterator[ServerSentEvent]]
 ) -> EventSourceResponse:
-    """An open stream of what is followed until the event is set: at the service's end, or when the key is revoked."""
+    """An open stream of what is followed until the event is set: at the service's end, or when the key ends."""
     shutdown = anyio.Event()
 
     async def counted() -> AsyncIterator[ServerSentEvent]:

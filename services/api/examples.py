@@ -37,7 +37,56 @@ _PRESET = {
     "updated_at": "2026-02-20T15:12:08.400Z",
 }
 
+_WEBHOOK_ID = "0190163e-02d1-7b11-8f2e-6d1f0a3c9b42"
+_WEBHOOK = {
+    "id": _WEBHOOK_ID,
+    "url": "https://example.com/wavemill",
+    "events": ["job.failed", "batch.ended"],
+    "description": "What our editors look at.",
+    "enabled": True,
+    "disabled_reason": None,
+    "created_at": "2026-02-01T12:00:00Z",
+    "previous_secret_expires_at": None,
+}
+_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"  # noqa: S105 - the example of the standard
+_DELIVERY = {
+    "id": "0190163e-1c05-7d3a-a0d7-2f4b8c6e1d90",
+    "event": "job.failed",
+    "subject_id": _JOB_ID,
+    "status": "pending",
+    "attempts": 2,
+    "attempted_at": "2026-03-01T09:30:14.300Z",
+    "took_seconds": 0.21,
+    "response_status": 500,
+    "error": "The receiver answered 500, which is not a 2xx status.",
+    "due_at": "2026-03-01T09:30:31.020Z",
+    "created_at": "2026-03-01T09:30:09.900Z",
+    "ended_at": None,
+}
+_BATCH = {
+    "id": "0190163d-8b21-7f42-b6c0-5d0e7a9f3c18",
+    "name": "Season 3",
+    "jobs": 40,
+    "cancel_requested": False,
+    "created_at": "2026-03-01T09:30:00.180Z",
+}
+_BATCH_PROGRESS = {
+    "counts": {"fetching": 0, "queued": 28, "running": 2, "succeeded": 9, "failed": 1, "canceled": 0},
+    "progress": 0.275,
+    "has_ended": False,
+}
+
 EXAMPLES: Mapping[str, Any] = {
+    "BatchView": {**_BATCH, **_BATCH_PROGRESS, "webhook": None},
+    "BatchPage": {"batches": [_BATCH], "next_cursor": None},
+    "BatchEvent": {"type": "batch", "batch_id": _BATCH["id"], **_BATCH_PROGRESS},
+    "WebhookView": _WEBHOOK,
+    "WebhookWithSecret": {**_WEBHOOK, "secret": _SECRET},
+    "WebhookList": {"webhooks": [_WEBHOOK]},
+    "NewWebhook": {"url": "https://example.com/wavemill", "events": ["job.failed", "batch.ended"]},
+    "WebhookChanges": {"enabled": True},
+    "DeliveryView": _DELIVERY,
+    "DeliveryPage": {"deliveries": [_DELIVERY], "next_cursor": None},
     "Upload": _UPLOAD,
     "JobView": {
         **{name: value for name, value in _SUMMARY.items() if name != "filename"},
@@ -93,6 +142,8 @@ EXAMPLES: Mapping[str, Any] = {
         "not_before": None,
         "expires_in": None,
         "expires_at": None,
+        "batch_id": None,
+        "webhook": None,
     },
     "JobPage": {"jobs": [_SUMMARY], "next_cursor": "AZAWPYaUc5uupZZsJvitkQ"},
     "JobPlan": {

@@ -113,7 +113,7 @@ def upload_missing(job: JobSubmission, upload_id: UUID | None, *, within: Sequen
 
 
 def uploads_of(job: JobSubmission) -> Iterator[tuple[list[str], UUID]]:
-    """The uploads that a request names, and where it does."""
+    """The uploads that a request names, each with the path to its id in the request."""
     if isinstance(job, JobRequest) and isinstance(job.input, UploadInput):
         yield ["input", "id"], job.input.id
     for name, given in job.inputs.items():

@@ -20,6 +20,7 @@ from services.api.group_watch import GroupWatch
 from services.api.inputs import Inputs
 from services.api.job_watch import JobWatch
 from services.api.metrics import ApiMetrics
+from services.api.presigned import Presigned
 from services.api.resumable import Resumable
 from services.api.submissions import Submissions
 from services.api.turns import JobTurns
@@ -76,6 +77,7 @@ class Resources:
     inputs: Inputs
     unfinished: UnfinishedUploads
     resumable: Resumable
+    presigned: Presigned
     dispatcher: Dispatcher
     events: EventPublisher
     watch: JobWatch
@@ -97,13 +99,14 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     blobs = Blobs.from_settings(settings)
     redis = connect(settings)
     views = JobViews(database)
+    batches, changes = BatchViews(database), JobChanges(database)
     keys = ApiKeys(database)
     limiter = RateLimiter(redis, on_fallback=metrics.rate_limit_fallbacks.inc)
     quotas = Quotas(KeyUsage(database))
     uploads, unfinished = Uploads(database), UnfinishedUploads(database)
     ingest = Ingest(blobs, uploads, max_bytes=settings.max_upload_bytes)
-    batches, changes = BatchViews(database), JobChanges(database)
     presets = Presets(database)
+    large = Ingest(blobs, uploads, max_bytes=settings.max_input_bytes)
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
@@ -134,9 +137,8 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 admission=admission,
                 ingest=ingest,
                 unfinished=unfinished,
-                resumable=Resumable(
-                    blobs, unfinished, uploads, Ingest(blobs, uploads, max_bytes=settings.max_input_bytes)
-                ),
+                resumable=Resumable(blobs, unfinished, uploads, large),
+                presigned=Presigned(blobs, unfinished, uploads, large, settings),
                 inputs=Inputs(blobs, uploads, ingest, views, AddressRule.of(settings.outbound_allowed_networks)),
                 dispatcher=dispatcher,
                 events=EventPublisher(redis),
@@ -147,7 +149,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 webhooks=Webhooks(database),
                 deliveries=Deliveries(database),
                 changes=changes,
-                uploads=uploads,
+                uploads=Uploads(database),
                 group_watch=group_watch,
                 metrics=metrics,
             )

@@ -134,11 +134,11 @@ def _retention_duties(settings: Settings, opened: Connections) -> Sequence[Duty]
         ExpiredArtifacts(retention, blobs, keep_seconds=keep_seconds(settings.keep_artifacts_days), batch=batch),
         ForgottenJobs(retention, blobs, keep_seconds=keep_seconds(settings.keep_jobs_days), batch=batch),
         ExpiredInputs(retention, blobs, keep_seconds=keep_seconds(settings.keep_inputs_days), batch=batch),
-        ForgottenIdempotencyKeys(IdempotencyKeys(opened.database), batch=batch),
-        ExpiredResumables(UnfinishedUploads(opened.database), blobs, batch=batch),
         OldDeliveries(
             Deliveries(opened.database), keep_seconds=keep_seconds(settings.keep_deliveries_days), batch=batch
         ),
+        ForgottenIdempotencyKeys(IdempotencyKeys(opened.database), batch=batch),
+        ExpiredResumables(UnfinishedUploads(opened.database), blobs, batch=batch),
     )
 
 

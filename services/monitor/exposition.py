@@ -9,6 +9,7 @@ from prometheus_client.registry import Collector
 from services.monitor.duties.stray_blobs import Stock
 from services.monitor.store_families import blob_families, database_families, redis_families, watched
 from services.monitor.watch import BlobView, DatabaseView, RedisView, Watch
+from services.monitor.webhook_families import webhook_families
 from shared.broker import IO_QUEUE, QUEUES
 from shared.schema.jobs import TERMINAL_STATUSES, JobStatus
 from shared.store.tallies import ATTEMPTS_LOST, JOBS_POISONED, RECONCILER_ACTIONS
@@ -46,6 +47,7 @@ class Exposition(Collector):
             yield from _backlogs(database)
             yield from _workers(database.workers)
             yield from _tallies(database)
+            yield from webhook_families(database.deliveries, database.tallies)
             yield from database_families(database)
         if redis is not None:
             yield from _messages(redis)

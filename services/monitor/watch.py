@@ -23,6 +23,7 @@ from shared.blobs import BlobMissing, Blobs, Room
 from shared.settings import Settings
 from shared.store.backlog import Backlog, QueueBacklog
 from shared.store.database import Database
+from shared.store.deliveries import Deliveries, DeliveryBacklog
 from shared.store.finished import Finished, FinishedCount
 from shared.store.footprint import Connections, Footprint
 from shared.store.queue_pauses import QueuePauses
@@ -98,6 +99,7 @@ class DatabaseView:
     rows: Mapping[str, int]
     connections: Connections | None
     retention_backlog: Mapping[str, float]
+    deliveries: DeliveryBacklog
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,7 @@ class DatabaseLook:
         self._tallies = Tallies(database)
         self._footprint = Footprint(database)
         self._retention = Retention(database)
+        self._deliveries = Deliveries(database)
 
     async def __call__(self) -> DatabaseView:
         """One look."""
@@ -149,6 +152,7 @@ class DatabaseLook:
                 keep_artifacts_seconds=keep_seconds(settings.keep_artifacts_days),
                 keep_jobs_seconds=keep_seconds(settings.keep_jobs_days),
             ),
+            deliveries=await self._deliveries.backlog(),
         )
 
 

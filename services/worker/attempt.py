@@ -135,7 +135,7 @@ class AttemptRunner:
                     report = await self._process(claim, scratch, progress, interruption, meter)
                     meter.audio_seconds = report.audio_seconds
                     with span("store artifacts"), self._metrics.timed(Step.STORE):
-                        made = await self._materials.store(claim.lease, report.artifacts)
+                        made = await self._materials.store(claim, report.artifacts)
                     meter.output_bytes = sum(artifact.size_bytes for artifact in made)
                     results = {name: result.model_dump(mode="json") for name, result in report.results.items()}
                     with span("finish"), self._metrics.timed(Step.FINISH):

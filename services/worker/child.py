@@ -86,11 +86,6 @@ class Child:
         # Not Runner.run, which sets the handler of Ctrl-C anew each time: in a worker that is its parent's.
         return self._runner.get_loop().run_until_complete(self._attempts.run(UUID(job_id), traceparent=traceparent))
 
-    @cached_property
-    def _deliveries(self) -> DeliveryRunner:
-        """The same."""
-        return DeliveryRunner(Deliveries(self._database), Outbound.from_settings(self._settings), self._settings)
-
     def fetch(self, job_id: str, *, traceparent: str | None) -> str:
         """Run one attempt at fetching a job's inputs, and say what became of it."""
         return self._runner.get_loop().run_until_complete(self._fetches.run(UUID(job_id), traceparent=traceparent))
@@ -100,6 +95,11 @@ class Child:
         return self._runner.get_loop().run_until_complete(
             self._deliveries.run(UUID(delivery_id), traceparent=traceparent)
         )
+
+    @cached_property
+    def _deliveries(self) -> DeliveryRunner:
+        """Made by the first message that asks for it: media workers get none, and need no client."""
+        return DeliveryRunner(Deliveries(self._database), Outbound.from_settings(self._settings), self._settings)
 
     def close(self) -> None:
         """Close every connection."""

@@ -13,16 +13,13 @@ from services.worker.ending import patiently
 from services.worker.outbound import Answer, Outbound, OutboundError, Times
 from services.worker.signature import signed_headers
 from shared.settings import Settings
-from shared.store.deliveries import ClaimedDelivery, Deliveries, Tried
+from shared.store.deliveries import DELIVERED, FAILED, RETRIED, ClaimedDelivery, Deliveries, Tried
 from shared.telemetry import logs
 from shared.telemetry.tracing import span
 
 log = structlog.get_logger()
 
 IGNORED = "ignored"
-DELIVERED = "delivered"
-RETRIED = "retried"
-FAILED = "failed"
 
 # One that is silent for longer than an attempt can take has died with its worker.
 _LEASE_MARGIN_SECONDS = 30.0

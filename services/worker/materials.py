@@ -8,7 +8,8 @@ from pathlib import Path
 from services.worker.audio.engine import Artifact
 from services.worker.audio.inputs import Extra
 from shared.blobs import BlobMissing, Blobs, artifact_key, input_key
-from shared.store.records import Claim, Lease, NewArtifact
+from shared.filenames import content_disposition
+from shared.store.records import Claim, NewArtifact
 
 # No artifact is called so: the rest of the folder is theirs.
 _INPUT = ".input"
@@ -53,18 +54,23 @@ class Materials:
                 await asyncio.to_thread(file.write, piece)
         return path
 
-    async def store(self, lease: Lease, artifacts: Sequence[Artifact]) -> list[NewArtifact]:
+    async def store(self, claim: Claim, artifacts: Sequence[Artifact]) -> list[NewArtifact]:
         """Put the artifacts under the attempt's own prefix; nobody sees them before the job has succeeded.
 
         Raises:
             BlobStoreUnavailable: the store failed.
         """
-        return [await self._store(lease, artifact) for artifact in artifacts]
+        return [await self._store(claim, artifact) for artifact in artifacts]
 
-    async def _store(self, lease: Lease, artifact: Artifact) -> NewArtifact:
-        key = artifact_key(lease.job_id, lease.attempt, artifact.name)
+    async def _store(self, claim: Claim, artifact: Artifact) -> NewArtifact:
+        key = artifact_key(claim.lease.job_id, claim.lease.attempt, artifact.name)
         sha256 = await asyncio.to_thread(_sha256, artifact.path)
-        await self._blobs.put_file(key, artifact.path)
+        await self._blobs.put_file(
+            key,
+            artifact.path,
+            media_type=artifact.media_type,
+            disposition=content_disposition(claim.input_filename, artifact.name),
+        )
         return NewArtifact(artifact.name, key, artifact.media_type, artifact.path.stat().st_size, sha256)
 
 

@@ -4,6 +4,7 @@ from typing import Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+from pydantic.json_schema import SkipJsonSchema
 
 from shared.schema.jobs import JobStatus
 
@@ -17,7 +18,7 @@ class JobEvent(BaseModel):
     job_id: UUID
     batch_id: UUID | None = Field(default=None, description="The batch that the job was submitted in, if any.")
     # Whose it is: what the event is passed on by, and nothing that a client is told.
-    key_id: UUID | None = Field(default=None, json_schema_extra={"writeOnly": True})
+    key_id: SkipJsonSchema[UUID | None] = None
     version: int = Field(description="Counts the job's changes of status and attempt.")
     status: JobStatus
     progress: float

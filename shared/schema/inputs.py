@@ -56,7 +56,7 @@ class ArtifactInput(BaseModel):
 
 
 def _type_of(given: Any) -> str:
-    found = given.get("type", DEFAULT_TYPE) if isinstance(given, dict) else getattr(given, "type", DEFAULT_TYPE)
+    found = given.get("type", DEFAULT_TYPE) if isinstance(given, dict) else getattr(given, "type", None)
     return found if isinstance(found, str) else ""
 
 

@@ -65,6 +65,10 @@ class ApiKeys:
             "name": FIRST_NAME,
             "scopes": [str(scope) for scope in Scope],
             "created_at": self._database.now(),
+            # It is the operator's own, and makes the others.
+            "requests_per_second": 0,
+            "max_queued_jobs": 0,
+            "max_stored_bytes": 0,
             **_secret(secret),
         }
         first = upsert(self._database.dialect_name, api_keys).values(row).on_conflict_do_nothing()

@@ -37,6 +37,8 @@ _VIEW = tuple(
         "ended_at",
     )
 )
+DELIVERED, RETRIED, FAILED = OUTCOMES = ("delivered", "retried", "failed")
+"""What an attempt can come to, as it is counted."""
 _FREE: Mapping[str, Any] = {"lease_token": None, "lease_expires_at": None}
 
 
@@ -195,17 +197,17 @@ class Deliveries:
     async def succeed(self, claim: ClaimedDelivery, tried: Tried) -> bool:
         """Pending -> delivered. False when another worker has the message by now, or it is gone."""
         ended = {"status": DeliveryStatus.DELIVERED, "ended_at": self._database.now()}
-        return await self._report(claim, tried, "delivered", ended)
+        return await self._report(claim, tried, DELIVERED, ended)
 
     async def retry(self, claim: ClaimedDelivery, tried: Tried, *, delay_seconds: float) -> bool:
         """It stays pending, due again after a delay. False as above."""
         later = {"due_at": self._database.now(delay_seconds), "dispatched_at": None}
-        return await self._report(claim, tried, "retried", later)
+        return await self._report(claim, tried, RETRIED, later)
 
     async def give_up(self, claim: ClaimedDelivery, tried: Tried, *, disable_because: str | None = None) -> bool:
         """Pending -> failed, and its webhook is disabled where there is a reason for that. False as above."""
         ended = {"status": DeliveryStatus.FAILED, "ended_at": self._database.now()}
-        return await self._report(claim, tried, "failed", ended, disable_because)
+        return await self._report(claim, tried, FAILED, ended, disable_because)
 
     async def page(self, webhook_id: UUID, *, before: UUID | None, limit: int) -> Sequence[DeliveryView]:
         """The newest messages of a webhook first; `before` is the id of the last one that was seen."""

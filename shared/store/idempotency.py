@@ -67,7 +67,7 @@ class IdempotencyKeys:
             fingerprint: of all that the client asks for.
         """
         now = self._database.now()
-        wanted = Reservation(_WITHOUT_KEY if key_id is None else str(key_id), key, uuid4())
+        wanted = Reservation(_scope_of(key_id), key, uuid4())
         fresh = {
             "fingerprint": fingerprint,
             "token": wanted.token,
@@ -98,6 +98,17 @@ class IdempotencyKeys:
         if row is None or row.status is None:
             return Conflict.IN_FLIGHT
         return Answer(row.status, row.body, row.location)
+
+    async def was_answered(self, key: str, *, key_id: UUID | None) -> bool:
+        """Whether a request with this key was done, and its answer is kept."""
+        its_answer = select(table.c.status).where(
+            table.c.scope == _scope_of(key_id),
+            table.c.key == key,
+            table.c.status.is_not(None),
+            table.c.created_at >= self._database.now(-KEEP_SECONDS),
+        )
+        async with self._database.read() as connection:
+            return (await connection.execute(its_answer)).one_or_none() is not None
 
     @staticmethod
     async def complete(connection: Transaction, reservation: Reservation, answer: Answer) -> None:
@@ -142,6 +153,10 @@ class IdempotencyKeys:
         gone = delete(table).where(select(old.c.key).where(is_old).exists()).returning(table.c.key)
         async with self._database.write() as connection:
             return len((await connection.execute(gone)).all())
+
+
+def _scope_of(key_id: UUID | None) -> str:
+    return _WITHOUT_KEY if key_id is None else str(key_id)
 
 
 def _is(reservation: Reservation) -> ColumnElement[bool]:

@@ -70,7 +70,7 @@ _CLAIM = (
     jobs.c.started_at,
     jobs.c.has_inputs,
 )
-_FETCH_CLAIM = (*REQUEUE, jobs.c.spec, jobs.c.upload_id, jobs.c.key_id, jobs.c.attempts_spent, jobs.c.max_attempts)
+_FETCH_CLAIM = (*REQUEUE, jobs.c.spec, jobs.c.upload_id, jobs.c.attempts_spent, jobs.c.max_attempts)
 # What waits again waits for what it waited for.
 _WAITING_AGAIN = case((jobs.c.status == JobStatus.FETCHING, JobStatus.FETCHING), else_=JobStatus.QUEUED)
 _UNLEASED: Mapping[str, Any] = {"lease_token": None, "lease_expires_at": None, "worker": None}

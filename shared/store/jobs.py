@@ -40,8 +40,8 @@ from shared.store.records import (
     Usage,
     WebhookOrder,
 )
-from shared.store.tables import artifacts, is_delayed, is_waiting, jobs, webhooks
-from shared.store.webhooks import row_of
+from shared.store.tables import artifacts, is_delayed, is_waiting, jobs
+from shared.store.webhooks import add_own
 
 
 def event_of(row: Any) -> JobEvent:
@@ -98,8 +98,8 @@ class Jobs:
             sources: further inputs, and its own one if that is to be fetched.
             options: when it may begin, what it is labelled with, how long its results are kept.
             key_id: whose it will be; None: made without a key.
-            owner: whose the uploads must be; None: anybody's.
             webhook: one of the job's own, to be told of its end.
+            owner: whose the uploads must be; None: anybody's.
             commit_with: what is to be written in the same transaction; whatever it raises, there is no job.
 
         Raises:
@@ -111,10 +111,10 @@ class Jobs:
             "given_priority": spec.priority,
             "given_spec": spec.model_dump(mode="json"),
             "given_upload": upload_id,
-            "given_status": JobStatus.FETCHING if any(source.url for source in sources) else JobStatus.QUEUED,
-            "given_has_inputs": bool(sources),
             "given_batch": None,
             "given_webhook": None,
+            "given_status": JobStatus.FETCHING if any(source.url for source in sources) else JobStatus.QUEUED,
+            "given_has_inputs": bool(sources),
             "given_traceparent": traceparent,
             "given_max_attempts": max_attempts,
             "given_preset": options.preset,
@@ -124,13 +124,11 @@ class Jobs:
             "given_key": key_id,
             "given_owner": owner,
         }
-        if commit_with is None and webhook is None and not sources:
+        if commit_with is None and not sources and webhook is None:
             return await self._created(self._statements.creation.apply(given), upload_id)
         async with self._database.write() as connection:
             if webhook is not None:
-                row = row_of(self._database, webhook.target, webhook.secret, key_id)
-                await connection.execute(insert(webhooks).values(row))
-                given["given_webhook"] = row["id"]
+                given["given_webhook"] = await add_own(connection, self._database, webhook, key_id)
             new = await self._created(connection.run_sync(self._statements.creation.within, given), upload_id)
             if sources:
                 new = replace(new, sources=await add_sources(connection, new.job_id, sources, owner))
@@ -158,9 +156,9 @@ class Jobs:
             created_at=made.created_at,
             not_before=made.not_before,
             input=upload,
-            webhook_id=made.webhook_id,
             event=event_of(made),
             is_held=made.held,
+            webhook_id=made.webhook_id,
         )
 
     async def claim(
@@ -338,8 +336,8 @@ class Jobs:
                 dispatched_at=self._database.now(),
                 due_at=self._database.now(),
                 finished_at=None,
-                held=case((is_incomplete, false()), else_=may_be_held()),
                 notify=wants_notice(jobs.c.key_id, jobs.c.webhook_id),
+                held=case((is_incomplete, false()), else_=may_be_held()),
             )
             .returning(*REQUEUE)
         )

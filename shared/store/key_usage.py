@@ -6,7 +6,7 @@ from sqlalchemy import func, select
 
 from shared.schema.jobs import JobStatus
 from shared.store.database import Database
-from shared.store.tables import artifacts, jobs, uploads
+from shared.store.tables import artifacts, jobs, unfinished_uploads, uploads
 
 
 class KeyUsage:
@@ -36,6 +36,10 @@ class KeyUsage:
             .join(jobs, jobs.c.id == artifacts.c.job_id)
             .where(jobs.c.key_id == key_id)
         )
-        query = select(inputs.scalar_subquery() + results.scalar_subquery())
+        # Room is held for what is still coming.
+        coming = select(func.coalesce(func.sum(unfinished_uploads.c.size_bytes), 0)).where(
+            unfinished_uploads.c.key_id == key_id, unfinished_uploads.c.completed_at.is_(None)
+        )
+        query = select(inputs.scalar_subquery() + results.scalar_subquery() + coming.scalar_subquery())
         async with self._database.read() as connection:
             return int((await connection.execute(query)).scalar_one())

@@ -35,16 +35,18 @@ def upgrade() -> None:
 
 
 async def make_first_key() -> None:
-    """Make the API key whose secret the settings have, where there is no key yet.
+    """Make the API key whose secret the settings have, if they have one, where there is no key yet.
 
     Raises:
-        SystemExit: the settings have no secret, or one that could be guessed.
+        SystemExit: it has not the form of a secret, and could be guessed perhaps.
     """
     secret = settings().bootstrap_key
-    if secret is None or not is_secret(secret.get_secret_value()):
+    if secret is None:
+        return
+    if not is_secret(secret.get_secret_value()):
         raise SystemExit(
-            f"The setting {variable_name('bootstrap_key')} is not usable: it is {MARK} and 43 random characters of "
-            "base64url; `make env` makes one."
+            f"The setting {variable_name('bootstrap_key')} is not usable: a secret is {MARK} and 43 random characters "
+            "of base64url, as `make env` makes one."
         )
     database = Database.from_settings(settings())
     try:

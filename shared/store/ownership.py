@@ -18,11 +18,6 @@ def owns_upload(owner: UUID | None) -> ColumnElement[bool]:
     return true() if owner is None else uploads.c.key_id == owner
 
 
-def owns_unfinished(owner: UUID | None) -> ColumnElement[bool]:
-    """That an upload of several requests is this key's; every one is, where there is no key to ask for."""
-    return true() if owner is None else unfinished_uploads.c.key_id == owner
-
-
 def owns_batch(owner: UUID | None) -> ColumnElement[bool]:
     """That a batch is this key's; every batch is, where there is no key to ask for."""
     return true() if owner is None else batches.c.key_id == owner
@@ -31,6 +26,11 @@ def owns_batch(owner: UUID | None) -> ColumnElement[bool]:
 def owns_webhook(owner: UUID | None) -> ColumnElement[bool]:
     """That a webhook is this key's; every webhook is, where there is no key to ask for."""
     return true() if owner is None else webhooks.c.key_id == owner
+
+
+def owns_unfinished(owner: UUID | None) -> ColumnElement[bool]:
+    """That an upload of several requests is this key's; every one is, where there is no key to ask for."""
+    return true() if owner is None else unfinished_uploads.c.key_id == owner
 
 
 def given_owner_owns_upload(owner: ColumnElement[UUID | None]) -> ColumnElement[bool]:

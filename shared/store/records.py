@@ -32,9 +32,9 @@ class NewJob:
     created_at: datetime
     not_before: datetime | None
     input: Upload | None  # None while it is to be fetched
-    webhook_id: UUID | None
     event: JobEvent
     is_held: bool  # no message is to be published: it waits for its turn (shared/store/turns.py)
+    webhook_id: UUID | None  # of its own
     sources: Mapping[str, FurtherInput] = field(default_factory=dict)  # as they were given
 
 
@@ -86,13 +86,13 @@ class JobOrder:
 
     spec: JobSpec
     options: JobOptions
-    upload_id: UUID | None  # its own input; None where a source is that
     queue: str  # where it waits, for its turn or for being fetched
+    upload_id: UUID | None  # its own input; None where a source is that
     sources: Sequence[InputSource] = ()
 
     @property
     def is_to_be_fetched(self) -> bool:
-        """Whether an input of it has to come first."""
+        """Whether one of its inputs has to come first."""
         return any(source.url is not None for source in self.sources)
 
 
@@ -103,7 +103,7 @@ class NewBatch:
     batch_id: UUID
     webhook_id: UUID | None
     created_at: datetime
-    jobs: tuple["QueuedJob", ...]
+    messages: Sequence["QueuedJob"]  # of the jobs that may begin
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, delete, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, not_, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.store.database import Database
@@ -178,7 +178,7 @@ class Retention:
                 delete(uploads).where(
                     uploads.c.id.in_(had - {None}),
                     uploads.c.removed_at.is_not(None),
-                    ~_has_jobs(),
+                    *_has_no_jobs(),
                 )
             )
         return TakenArtifacts(len(job_ids), list(taken))
@@ -190,7 +190,7 @@ class Retention:
             old = (await connection.execute(page)).all()
             expired = await connection.execute(
                 update(uploads)
-                .where(uploads.c.id.in_([row.id for row in old]), is_kept, ~self._is_needed(keep_seconds))
+                .where(uploads.c.id.in_([row.id for row in old]), is_kept, *self._is_not_needed(keep_seconds))
                 .values(expired_at=self._database.now())
                 .returning(uploads.c.id)
             )
@@ -201,7 +201,7 @@ class Retention:
         self, *, older_than_seconds: float, after: Position | None, limit: int
     ) -> Sequence[tuple[StoredUpload, Position]]:
         """The next uploads that are so old, and that no job was ever made on."""
-        page = self._old_uploads(older_than_seconds, after, limit).where(~_has_jobs())
+        page = self._old_uploads(older_than_seconds, after, limit).where(*_has_no_jobs())
         async with self._database.read() as connection:
             return [
                 (StoredUpload(row.id, row.sha256), Position(row.created_at, row.id))
@@ -235,12 +235,13 @@ class Retention:
         its_row = uploads.c.id == upload.upload_id
         async with self._database.write() as connection:
             await lock_digest(connection, upload.sha256)
-            kept = update(uploads).where(its_row, self._is_needed(keep_seconds)).values(expired_at=None)
+            is_needed = not_(and_(*self._is_not_needed(keep_seconds)))
+            kept = update(uploads).where(its_row, is_needed).values(expired_at=None)
             if (await connection.execute(kept.returning(uploads.c.id))).all():
                 yield False
                 return
             yield not await _is_named(connection, upload.sha256, besides=upload.upload_id)
-            gone = delete(uploads).where(its_row, ~_has_jobs()).returning(uploads.c.id)
+            gone = delete(uploads).where(its_row, *_has_no_jobs()).returning(uploads.c.id)
             if not (await connection.execute(gone)).all():
                 # Its jobs still show what it was.
                 await connection.execute(update(uploads).where(its_row).values(removed_at=self._database.now()))
@@ -307,13 +308,16 @@ class Retention:
         )
         return query if after is None else query.where(_is_behind(uploads.c.created_at, uploads.c.id, after))
 
-    def _is_needed(self, keep_seconds: float) -> ColumnElement[bool]:
-        """A job on the upload has not ended, or ended so lately that it may be retried."""
+    def _is_not_needed(self, keep_seconds: float) -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+        """No job on the upload goes on, or ended so lately that it may be retried.
+
+        Two conditions that hold together: PostgreSQL answers each from an index, and one that is made of both not.
+        """
         recent = or_(jobs.c.finished_at.is_(None), jobs.c.finished_at > self._database.now(-keep_seconds))
         further = select(job_inputs.c.name).join(jobs, jobs.c.id == job_inputs.c.job_id)
-        return or_(
-            select(jobs.c.id).where(jobs.c.upload_id == uploads.c.id, recent).exists(),
-            further.where(job_inputs.c.upload_id == uploads.c.id, recent).exists(),
+        return (
+            ~select(jobs.c.id).where(jobs.c.upload_id == uploads.c.id, recent).exists(),
+            ~further.where(job_inputs.c.upload_id == uploads.c.id, recent).exists(),
         )
 
 
@@ -346,10 +350,10 @@ async def _is_named(connection: AsyncConnection, sha256: str, *, besides: UUID |
     return (await connection.execute(query)).one_or_none() is not None
 
 
-def _has_jobs() -> ColumnElement[bool]:
-    return or_(
-        select(jobs.c.id).where(jobs.c.upload_id == uploads.c.id).exists(),
-        select(job_inputs.c.name).where(job_inputs.c.upload_id == uploads.c.id).exists(),
+def _has_no_jobs() -> tuple[ColumnElement[bool], ColumnElement[bool]]:
+    return (
+        ~select(jobs.c.id).where(jobs.c.upload_id == uploads.c.id).exists(),
+        ~select(job_inputs.c.name).where(job_inputs.c.upload_id == uploads.c.id).exists(),
     )
 
 

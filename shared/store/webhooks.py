@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared.schema.webhooks import NewWebhook, OwnWebhook, WebhookChanges, WebhookTarget, WebhookView
 from shared.store.database import Database
 from shared.store.ownership import owns_webhook
+from shared.store.records import WebhookOrder
 from shared.store.tables import is_standing, webhooks
 
 MOST_WEBHOOKS = 20
@@ -44,7 +45,7 @@ class Webhooks:
         Raises:
             TooManyWebhooks: the key has enough of them.
         """
-        row = row_of(self._database, new, secret, key_id) | {
+        row = _row_of(self._database, new, secret, key_id) | {
             "events": list(new.events),
             "description": new.description,
             "is_standing": True,
@@ -110,7 +111,15 @@ async def own_webhook(connection: AsyncConnection, webhook_id: UUID) -> OwnWebho
     return None if row is None else OwnWebhook.model_validate(row)
 
 
-def row_of(database: Database, target: WebhookTarget, secret: str, key_id: UUID | None) -> dict[str, Any]:
+async def add_own(connection: AsyncConnection, database: Database, order: WebhookOrder, key_id: UUID | None) -> UUID:
+    """A webhook of one job or batch, in the transaction that makes it; gives its id."""
+    row = _row_of(database, order.target, order.secret, key_id)
+    await connection.execute(insert(webhooks).values(row))
+    webhook_id: UUID = row["id"]
+    return webhook_id
+
+
+def _row_of(database: Database, target: WebhookTarget, secret: str, key_id: UUID | None) -> dict[str, Any]:
     """A new row; one of a job's or a batch's own, if nothing else is said."""
     return {
         "id": uuid_utils.compat.uuid7(),

@@ -24,38 +24,57 @@ class Row:
     """The peer's, measured in the same run."""
     compared: Literal["ratio", "difference"]
     rounds: tuple[float, ...]
-    """Of each round: the ratio, or the difference in milliseconds."""
-    must: float
+    """Of each round: the ratio, or the difference in milliseconds; none where it could not be measured."""
+    must: float | None
+    """None where there is nothing but an aim."""
     aim: float
     better: Literal["higher", "lower"]
+    faults: tuple[str, ...] = ()
+    """Why it does not hold whatever its speed: a result that differs from the peer's; or why it was not measured."""
 
     @property
-    def median(self) -> float:
+    def median(self) -> float | None:
         """Of the rounds."""
-        return statistics.median(self.rounds)
+        return statistics.median(self.rounds) if self.rounds else None
 
     @property
-    def holds(self) -> bool:
-        """Whether it reaches what it must."""
-        return self._reaches(self.must)
+    def holds(self) -> bool | None:
+        """Whether it reaches what it must, with the right result; None where it was not measured."""
+        if not self.rounds:
+            return None
+        return not self.faults and (self.must is None or self._reaches(self.must))
 
     @property
     def cells(self) -> tuple[str, ...]:
         """As a row of the table."""
-        verdict = "missed" if not self.holds else "yes, and the aim" if self._reaches(self.aim) else "yes"
-        spread = f"{self._shown(min(self.rounds))} to {self._shown(max(self.rounds))}"
         sign = "≥" if self.better == "higher" else "≤"
+        measured = "not measured"
+        if self.median is not None:
+            spread = f"{self._shown(min(self.rounds))} to {self._shown(max(self.rounds))}"
+            measured = f"{self._shown(self.median)} ({spread})"
         return (
             self.what,
             self.wavemill,
             self.beside,
-            f"{self._shown(self.median)} ({spread})",
-            f"{sign} {self._shown(self.must)}",
+            measured,
+            "" if self.must is None else f"{sign} {self._shown(self.must)}",
             f"{sign} {self._shown(self.aim)}",
-            verdict,
+            "; ".join((self._verdict, *self.faults)),
         )
 
+    @property
+    def _verdict(self) -> str:
+        if self.holds is None:
+            return "not measured"
+        if not self.holds:
+            return "missed"
+        if self.must is None:
+            return "the aim" if self._reaches(self.aim) else "not the aim"
+        return "yes, and the aim" if self._reaches(self.aim) else "yes"
+
     def _reaches(self, bound: float) -> bool:
+        if self.median is None:
+            return False
         return self.median >= bound if self.better == "higher" else self.median <= bound
 
     def _shown(self, figure: float) -> str:
@@ -117,8 +136,8 @@ class Outcome:
 
     @property
     def holds(self) -> bool:
-        """Whether every row reaches what it must."""
-        return all(row.holds for row in self.rows)
+        """Whether no row misses what it must reach; a row that was not measured says so in the table."""
+        return not any(row.holds is False for row in self.rows)
 
     def table(self) -> str:
         """The rows as a table of Markdown."""

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.compose.environment import SECRETS, missing, write
+from shared.key_secrets import is_secret
 from tests.system import ROOT
 
 
@@ -32,7 +33,8 @@ def test_it_writes_random_values_that_nobody_else_can_read(tmp_path: Path) -> No
     values = dict(re.findall(r"^(\w+)=(.*)$", path.read_text(), re.MULTILINE))
     assert set(values) == set(SECRETS)
     # 64 bits at the least, and no character that a URL or a shell would read as its own.
-    assert all(re.fullmatch(r"[0-9a-f]{16,}", value) for value in values.values())
+    assert all(re.fullmatch(r"[0-9a-f]{16,}|wm_[\w-]{43}", value) for value in values.values())
+    assert is_secret(values["WAVEMILL_BOOTSTRAP_KEY"])
     assert not set(values.values()) & set(re.findall(r"=(.*)$", (tmp_path / "other/.env").read_text(), re.MULTILINE))
 
 

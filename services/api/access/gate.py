@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Annotated, Self
 
 import structlog
@@ -41,6 +41,7 @@ class Gate:
         self._authenticator = authenticator
         self._limiter = limiter
         self._always_requires_keys = settings.require_keys
+        self._trusted_origins = settings.cors_allowed_origins
         self._announcing: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -61,7 +62,7 @@ class Gate:
         """
         given = request.headers.getlist("authorization")
         if not given and not await self._requires_key():
-            if not _is_from_here(request):
+            if not _is_from_here(request, self._trusted_origins):
                 raise _only_from_here()
             return KEYLESS
         # Two of them would leave it to a proxy's taste which one counts.
@@ -97,18 +98,18 @@ class Gate:
             )
 
 
-def _is_from_here(request: Request) -> bool:
-    """Whether a program or a person on this machine asks, and no proxy and no web page does so for others."""
+def _is_from_here(request: Request, trusted_origins: Collection[str]) -> bool:
+    """Whether a program or a person on this machine asks, and no proxy and no strange web page does so for others."""
     if request.client is None or not _is_loopback(request.client.host):
         return False
     if any(name in request.headers for name in _FORWARDED):
         return False
-    # A page of another site may send forms to this machine; its browser says so.
-    if request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return False
     host = request.headers.get("host", "")
     origin = request.headers.get("origin")
-    if origin is not None and origin.partition("://")[2] != host:
+    # A page of another site may send forms to this machine; its browser says so.
+    is_of_other_site = request.headers.get("sec-fetch-site", "none") not in ("none", "same-origin")
+    is_of_other_origin = origin is not None and origin.partition("://")[2] != host
+    if (is_of_other_site or is_of_other_origin) and origin not in trusted_origins:
         return False
     # A name of its own that leads here (DNS rebinding) would make such a page one of ours.
     name = host.removesuffix(f":{port}") if (port := host.rpartition(":")[2]).isdecimal() else host

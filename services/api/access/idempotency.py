@@ -2,6 +2,9 @@
 
 How a route uses it, once it has read what the client wants:
 
+    if await idempotency.is_new():
+        await resources.admission.admit(caller)
+    ...
     async with idempotency.once("create_job", spec.model_dump_json(), file.sha256) as once:
         if once.answer is None:
             made = await resources.jobs.create(..., commit_with=once.recording(answer_of))
@@ -91,6 +94,14 @@ class Idempotency:
         self._keys = keys
         self._key_id = key_id
         self._key = key
+
+    async def is_new(self) -> bool:
+        """Whether there is no answer yet: what was done before is no new work, and is not refused for its amount.
+
+        Raises:
+            DATABASE_ERRORS (shared.store.errors): the database fails.
+        """
+        return self._key is None or not await self._keys.was_answered(self._key, key_id=self._key_id)
 
     @asynccontextmanager
     async def once(self, *parts: str) -> AsyncIterator[Once]:

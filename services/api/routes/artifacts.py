@@ -6,16 +6,16 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Request, Response
-from fastapi.responses import StreamingResponse
+from fastapi.responses import RedirectResponse, StreamingResponse
 from werkzeug.http import quote_etag
 
 from services.api.access import Reader
 from services.api.conditional import ByteRange, failed_precondition, requested_range
 from services.api.documentation import answers
-from services.api.filenames import content_disposition
 from services.api.problems import ProblemError, job_not_found
 from services.api.resources import InjectedResources, Resources
 from shared.blobs import BlobMissing, Blobs
+from shared.filenames import content_disposition
 from shared.store.job_views import StoredArtifact
 
 router = APIRouter(prefix="/api/jobs", tags=["artifacts"])
@@ -44,6 +44,10 @@ _ANSWERS = answers(
     503,
     s200=_FILE,
     s206={"description": "The range that was asked for.", "content": {"*/*": _BYTES}},
+    s307={
+        "description": "The file is in a bucket; Location is good for a while.",
+        "headers": {"Location": {"description": "Where it is.", "schema": {"type": "string"}}},
+    },
     s304={"description": "The file is the one that If-None-Match names."},
 )
 
@@ -70,10 +74,16 @@ async def get_artifact(
         "Content-Type": artifact.media_type,
         "Content-Disposition": content_disposition(artifact.input_filename, artifact.name),
         "X-Content-Type-Options": "nosniff",
+        # Whatever a browser makes of the file, no script of it runs here, and it reaches nothing.
+        "Content-Security-Policy": "default-src 'none'; sandbox",
     }
     # RFC 9110 defines ranges for GET alone.
     if request.method == "HEAD":
         return Response(headers=headers | {"Content-Length": str(artifact.size_bytes)})
+    if resources.settings.presigned_downloads and resources.blobs.can_sign:
+        url = await resources.blobs.signed_url("GET", artifact.blob_key, seconds=resources.settings.presigned_seconds)
+        # The range is asked for again there. The URL is as good as the file: no cache may keep it.
+        return RedirectResponse(url, headers={"Cache-Control": "no-store"})
     asked = requested_range(request.headers, tag, artifact.size_bytes)
     sent = asked or ByteRange(0, artifact.size_bytes)
     headers["Content-Length"] = str(sent.length)

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from services.api import problems
 from services.api.access import Caller, Reader, Submitter
+from services.api.access.idempotency import InjectedIdempotency, Once
 from services.api.batch_bodies import NDJSON, BatchBody, BatchRequest, read_batch, read_batch_lines
 from services.api.bodies import JSON, media_type
 from services.api.cursors import Cursor, cursor, position
@@ -21,13 +22,15 @@ from shared.broker import IO_QUEUE, JobMessage, queue_of
 from shared.schema.batches import BatchPage, BatchProgress, BatchView
 from shared.schema.jobs import JobPage, JobStatus
 from shared.store.errors import UploadMissing
-from shared.store.records import JobOrder
+from shared.store.idempotency import Answer
+from shared.store.records import JobOrder, NewBatch, WebhookOrder
 from shared.telemetry.tracing import current_traceparent
 
 router = APIRouter(prefix="/api/batches", tags=["batches"])
 
 # What differs between the jobs of a batch though they are to do the same.
 _OWN_TO_EACH = {"input", "metadata"}
+_JOBS_A_TURN = 20
 # Ids of one query.
 _UPLOADS_A_QUERY = 1000
 _LINES = {
@@ -48,12 +51,13 @@ _LOCATION = {
 @router.post(
     "",
     status_code=202,
-    responses=answers(408, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
+    response_model=BatchView,
+    responses=answers(400, 408, 409, 413, 415, 422, 429, 500, 503, 507, s202=_LOCATION),
     openapi_extra=_BODY,
 )
 async def create_batch(
-    request: Request, response: Response, caller: Submitter, resources: InjectedResources
-) -> BatchView:
+    request: Request, caller: Submitter, idempotency: InjectedIdempotency, resources: InjectedResources
+) -> Response:
     """Submit up to 10,000 jobs: as JSON, or one a line as NDJSON, which is read while it comes.
 
     All of them are accepted, or none: what is wrong is told for each job, up to 50 values. In NDJSON the first line
@@ -67,9 +71,10 @@ async def create_batch(
         body = await read_batch_lines(request, resources.settings)
     else:
         raise problems.unsupported_media_type(JSON, NDJSON)
-    view = await _create(caller, resources, body)
-    response.headers["Location"] = f"{router.prefix}/{view.id}"
-    return view
+    async with idempotency.once("batch", body.sha256) as once:
+        if once.answer is None:
+            await _create(caller, once, resources, body)
+    return once.response
 
 
 @router.get("", responses=answers(422, 500, 503))
@@ -128,32 +133,42 @@ async def _found(resources: Resources, caller: Caller, batch_id: UUID) -> BatchV
     return batch
 
 
-async def _create(caller: Caller, resources: Resources, body: BatchBody) -> BatchView:
+async def _create(caller: Caller, once: Once, resources: Resources, body: BatchBody) -> None:
     await resources.admission.admit(caller, jobs=len(body.jobs))
-    submissions = await _submissions(caller, resources, body)
-    await _require_uploads(caller, resources, body)
-    orders = await _orders(caller, resources, body, submissions)
+    orders = await _orders(caller, resources, body)
     webhook = webhook_order(body.header.webhook)
+    traceparent = current_traceparent()
+
+    def answer_of(new: NewBatch) -> Answer:
+        view = _first_view(new, body, orders, webhook)
+        return Answer(202, view.model_dump_json(), f"{router.prefix}/{view.id}")
+
     try:
         new = await resources.batch_changes.create(
             orders,
             name=body.header.name,
             max_attempts=resources.settings.max_attempts,
-            traceparent=current_traceparent(),
+            traceparent=traceparent,
             key_id=caller.key_id,
             owner=caller.owner,
             webhook=webhook,
+            commit_with=once.recording(answer_of),
         )
     except UploadMissing:
         # One that was there a moment ago: this time it is found which.
         await _require_uploads(caller, resources, body)
-        raise
-    resources.dispatcher.dispatch_all([JobMessage(job.job_id, job.queue, job.traceparent) for job in new.jobs])
+        raise problems.input_gone() from None
+    if once.answer is None:
+        await once.record(answer_of(new))
+    resources.dispatcher.dispatch_all([JobMessage(job.job_id, job.queue, job.traceparent) for job in new.messages])
     if caller.key_id is not None:
         await resources.turns.release(caller.key_id)
+
+
+def _first_view(new: NewBatch, body: BatchBody, orders: Sequence[JobOrder], webhook: WebhookOrder | None) -> BatchView:
+    """The batch before anything has happened to it."""
     fetching = sum(order.is_to_be_fetched for order in orders)
-    counts = {JobStatus.QUEUED: len(orders) - fetching, JobStatus.FETCHING: fetching}
-    progress = BatchProgress.of({status: count for status, count in counts.items() if count}, 0.0)
+    counts = {JobStatus.FETCHING: fetching, JobStatus.QUEUED: len(orders) - fetching}
     return BatchView(
         id=new.batch_id,
         name=body.header.name,
@@ -161,54 +176,39 @@ async def _create(caller: Caller, resources: Resources, body: BatchBody) -> Batc
         cancel_requested=False,
         created_at=new.created_at,
         webhook=shown_once(new.webhook_id, webhook),
-        **dict(progress),
+        **dict(BatchProgress.of(counts, 0.0)),
     )
 
 
-async def _submissions(caller: Caller, resources: Resources, body: BatchBody) -> list[Submission]:
-    """What each job is to do. Jobs of which the same is said, but for their inputs and labels, share it."""
+async def _orders(caller: Caller, resources: Resources, body: BatchBody) -> list[JobOrder]:
+    """What each job is to do, and on what. Jobs of which the same is said, but for input and labels, share it."""
+    await _require_uploads(caller, resources, body)
     resolved: dict[str, Submission] = {}
-    found = []
-    for place, job in body.jobs:
-        asked = job.model_dump_json(exclude=_OWN_TO_EACH)
-        if asked not in resolved:
-            # Only these cost time, and let the loop's other tasks have their turn.
-            await asyncio.sleep(0)
-            try:
-                resolved[asked] = await resources.submissions.resolved(job, key_id=caller.key_id)
-            except ProblemError as error:
-                _add(body, place, error)
-                continue
-        found.append(resolved[asked])
-    body.finish()
-    return found
-
-
-async def _orders(
-    caller: Caller, resources: Resources, body: BatchBody, submissions: Sequence[Submission]
-) -> list[JobOrder]:
-    """The same with each job's labels and inputs."""
     orders = []
-    for (place, job), submission in zip(body.jobs, submissions, strict=True):
+    for number, (place, job) in enumerate(body.jobs):
+        if number % _JOBS_A_TURN == 0:
+            # The loop's other tasks have their turn.
+            await asyncio.sleep(0)
+        asked = job.model_dump_json(exclude=_OWN_TO_EACH)
         try:
+            if asked not in resolved:
+                resolved[asked] = await resources.submissions.resolved(job, key_id=caller.key_id)
             chosen = await resources.inputs.choose(job, caller)
         except ProblemError as error:
-            _add(body, place, error)
+            if not error.problem.errors:
+                raise
+            body.add(place, [each.within(body.path(place)) for each in error.problem.errors])
             continue
+        submission = resolved[asked]
         options = submission.options.model_copy(update={"metadata": job.metadata})
         queue = IO_QUEUE if chosen.is_to_be_fetched else queue_of(submission.spec)
-        orders.append(JobOrder(submission.spec, options, chosen.upload_id, queue, chosen.sources))
+        orders.append(JobOrder(submission.spec, options, queue, chosen.upload_id, chosen.sources))
     body.finish()
     return orders
 
 
-def _add(body: BatchBody, place: int, error: ProblemError) -> None:
-    for each in error.problem.errors or ():
-        body.add(place, [each.within(body.path(place))])
-
-
 async def _require_uploads(caller: Caller, resources: Resources, body: BatchBody) -> None:
-    """See that every upload is there that is named; each that is not is told."""
+    """See that every upload is there that a job names; each that is not is told of."""
     named = [(place, path, upload_id) for place, job in body.jobs for path, upload_id in uploads_of(job)]
     asked = list({upload_id for _, _, upload_id in named})
     kept: set[UUID] = set()
@@ -216,6 +216,6 @@ async def _require_uploads(caller: Caller, resources: Resources, body: BatchBody
         kept |= await resources.uploads.kept(asked[start : start + _UPLOADS_A_QUERY], owner=caller.owner)
     for place, path, upload_id in named:
         if upload_id not in kept:
-            detail = f"There is no upload {upload_id}, or it is no longer stored; send it to /api/uploads first."
+            detail = f"There is no upload {upload_id}, or it is no longer stored; send the file to /api/uploads first."
             body.refuse(place, path, detail)
     body.finish()

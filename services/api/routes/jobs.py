@@ -55,7 +55,8 @@ async def create_job(
     The answer comes when the job is durable, and does not wait for a worker. An upload that does not exist is a wrong
     value of the request (422, pointer `#/input/id`), not a wrong address.
     """
-    await resources.admission.admit(caller)
+    if await idempotency.is_new():
+        await resources.admission.admit(caller)
     kind = media_type(request)
     if kind == FORM:
         return await _create_from_form(request, caller, idempotency, resources)

@@ -130,7 +130,7 @@ async def describe_tus(_: Reader, resources: InjectedResources) -> Response:
 )
 async def begin_tus_upload(request: Request, caller: Submitter, resources: InjectedResources) -> Response:
     """Begin a resumable upload. Its first bytes may come with it."""
-    await resources.admission.admit(caller)
+    await resources.admission.admit(caller, jobs=0)
     if "upload-defer-length" in request.headers:
         raise _bad("Upload-Defer-Length", "The length must be known from the start; say it in Upload-Length.")
     size, limit = _number(request, "Upload-Length"), resources.settings.max_input_bytes
@@ -141,6 +141,7 @@ async def begin_tus_upload(request: Request, caller: Submitter, resources: Injec
     if kind not in ("", OFFSET_STREAM):
         raise problems.unsupported_media_type(OFFSET_STREAM)
     checksum = _checksum(request)
+    await resources.admission.admit_bytes(caller, size)
     upload = await resources.unfinished.begin(
         Way.TUS,
         size_bytes=size,
@@ -191,7 +192,7 @@ async def continue_tus_upload(
 
     The answer to the last ones comes when the upload is put together, and jobs can name it by its id.
     """
-    await resources.admission.admit(caller)
+    await resources.admission.admit(caller, jobs=0)
     if media_type(request) != OFFSET_STREAM:
         raise problems.unsupported_media_type(OFFSET_STREAM)
     offset, checksum = _number(request, "Upload-Offset"), _checksum(request)

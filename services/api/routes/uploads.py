@@ -32,7 +32,8 @@ async def create_upload(
 
     Equal bytes are stored once. An empty file is taken; a job on it fails and says why.
     """
-    await resources.admission.admit(caller, jobs=0)
+    if await idempotency.is_new():
+        await resources.admission.admit(caller, jobs=0)
     if media_type(request) != FORM:
         raise problems.unsupported_media_type(FORM)
     async with (

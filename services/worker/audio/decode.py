@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 
 import av.error
 import numpy as np
 from av import AudioFifo, AudioFrame, AudioResampler, Packet
 
-from services.worker.audio.errors import DamagedFile, EmptyFile, TooLong
+from services.worker.audio.errors import DamagedFile, EmptyFile, TooLong, UnsupportedFormat
 from services.worker.audio.limits import Limits
 from services.worker.audio.pcm import BLOCK_FRAMES, PLANES_PYAV_CAN_COUNT, Block, Resolution, Samples
 from services.worker.audio.source import AudioPacket, Source, layout_name
@@ -17,6 +18,8 @@ from services.worker.audio.truncation import PacketWatch, check_complete
 # and sums of float32 finite and is far from anything that was meant.
 LARGEST_SAMPLE = 1e6
 _DAMAGED_SHARE = 0.02
+# A power of two below BLOCK_FRAMES.
+_FIRST_BLOCK_FRAMES = 8_192
 _TYPES = {"s16": np.int16, "s32": np.int32, "u8": np.uint8, "flt": np.float32, "dbl": np.float64}
 
 
@@ -27,7 +30,8 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
     was recorded is played without gaps, as every player does. The first frame's rate and layout hold for all.
 
     Yields:
-        Blocks of BLOCK_FRAMES frames; the last may be shorter, none is empty.
+        Blocks of BLOCK_FRAMES frames, the first of fewer, so that whoever waits for them begins at once; the last may
+        be shorter, none is empty.
 
     Raises:
         DamagedFile, TruncatedFile, EmptyFile, TooLong: see errors.
@@ -35,7 +39,7 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
     allowed = limits.decoded_samples // len(source.pcm.channels)
     watch = PacketWatch(source)
     gather = _Gather(source)
-    decoded = 0
+    decoded, block_frames = 0, _FIRST_BLOCK_FRAMES
     for packet in _packets(source):
         watch.see(packet)
         frames = _frames(packet, watch)
@@ -43,18 +47,19 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
             gather.push(frame)
         if packet.size and watch.packets == source.stream.frames:
             gather.leave_out(_padding_of_last(packet, frames))
-        while (samples := gather.pull(BLOCK_FRAMES)) is not None:
-            decoded += samples.shape[1]
+        while (gathered := gather.pull(block_frames)) is not None:
+            block_frames = min(2 * block_frames, BLOCK_FRAMES)
+            decoded += gathered.samples
             if decoded > allowed:
                 raise TooLong(
                     f"The audio is longer than the {allowed / source.pcm.sample_rate / 60:.0f} minutes that are "
                     "allowed for its sample rate and channels."
                 )
-            yield Block(samples, watch.position)
+            yield Block(partial(_to_float, gathered, source.pcm.resolution), watch.position)
     gather.flush()
-    while (samples := gather.pull(BLOCK_FRAMES, partial=True)) is not None:
-        decoded += samples.shape[1]
-        yield Block(samples, 1.0)
+    while (gathered := gather.pull(BLOCK_FRAMES, rest=True)) is not None:
+        decoded += gathered.samples
+        yield Block(partial(_to_float, gathered, source.pcm.resolution), 1.0)
     if watch.bad_packets > max(2, _DAMAGED_SHARE * watch.packets) or (watch.bad_packets and not decoded):
         raise DamagedFile("The file is damaged: too much of it cannot be decoded.")
     check_complete(source, watch, decoded)
@@ -82,6 +87,12 @@ def _packets(source: Source) -> Iterator[AudioPacket]:
             return
         except av.error.MemoryError:
             raise
+        except av.error.PatchWelcomeError as error:
+            # What comes behind is whole, and FFmpeg cannot read it: an Ogg file with a link of another kind.
+            raise UnsupportedFormat(
+                "The audio changes on the way, in its channels or its codec, in a manner that is not supported. "
+                "Please send the parts one by one."
+            ) from error
         except av.error.FFmpegError:
             yield from _flush(source)
             return
@@ -154,13 +165,12 @@ class _Gather:
             converted.time_base = self._time_base
             self._write(converted)
 
-    def pull(self, frames: int, *, partial: bool = False) -> Samples | None:
-        """A block of so many frames if there are as many, or of what there is if that is wanted."""
+    def pull(self, frames: int, *, rest: bool = False) -> AudioFrame | None:
+        """A frame of so many samples a channel if there are as many, or of what there is if that is wanted."""
         available = self._fifo.samples - self._left_out
-        if available < (1 if partial else frames):
+        if available < (1 if rest else frames):
             return None
-        frame = self._fifo.read(min(frames, available))
-        return None if frame is None else _to_float(frame, self._pcm.resolution)
+        return self._fifo.read(min(frames, available))
 
     def _gathered_format(self, frame: AudioFrame) -> str:
         name = frame.format.name
@@ -201,7 +211,9 @@ def _to_float(frame: AudioFrame, resolution: Resolution) -> Samples:
         values = values.reshape(-1, frame.layout.nb_channels).T
     kind = values.dtype.kind
     if kind == "f":
-        samples = np.ascontiguousarray(values, np.float32)
+        # What no float32 holds becomes infinite, and is bounded like all that is.
+        with np.errstate(over="ignore", invalid="ignore"):
+            samples = np.ascontiguousarray(values, np.float32)
         return samples if resolution in {Resolution.INT16, Resolution.INT24} else _bounded(samples)
     samples = np.empty(values.shape, np.float32)
     if kind == "u":

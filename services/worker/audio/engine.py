@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 
+from services.worker.audio.allocation import keep_freed_memory
 from services.worker.audio.errors import Cancelled
 from services.worker.audio.inputs import Extra, Inputs
 from services.worker.audio.limits import Limits
@@ -63,6 +64,7 @@ def process(
         ValueError: two operations have the same name, or one names an input that was not given.
         In each case no artifact is left behind, and no thread.
     """
+    keep_freed_memory()
     control = Control(on_progress, is_cancelled)
     control.poll()
     named = with_names(tuple(operations))

@@ -8,7 +8,7 @@ a sample needs. The gain is the same for all channels, which keeps the image in 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.worker.audio.loudness.true_peak import HALF_TAPS, ROW_POINTS, STRETCH, PointsBetween
+from services.worker.audio.loudness.true_peak import HALF_TAPS, ROW_POINTS, PointsBetween, peaks_of_stretches
 from services.worker.audio.pcm import Samples
 
 _HOLD_SECONDS = 0.0025
@@ -58,22 +58,20 @@ class Limiter:
 
         Given a block and the samples before it; for as many samples as the block has, HALF_TAPS late.
         """
-        levels = np.abs(joined).max(axis=0)
-        peaks = np.maximum.reduceat(levels, np.arange(0, len(levels), STRETCH))
-        # The points of a stretch reach into the next one.
-        peaks[:-1] = np.maximum(peaks[:-1], peaks[1:])
-        loud = np.flatnonzero(peaks * self._between.reach > self._ceiling)
+        most = self._between.most_of_stretches(joined, peaks_of_stretches(joined))
+        loud_channels, loud = np.nonzero(most > self._ceiling)
         if not len(loud):
             return None
+        levels = np.abs(joined).max(axis=0)
         if self._between.phases:
-            starts = loud[:, None] * STRETCH + np.arange(0, STRETCH, ROW_POINTS)
-            starts = np.minimum(starts, len(levels) - self._between.length)
-            channels = np.arange(len(joined))[:, None, None]
-            points = np.abs(self._between.of(joined, channels, starts)).max(axis=0).max(axis=-2)
-            between = np.zeros(len(levels) - 2 * HALF_TAPS + 1, np.float32)
-            between[starts[:, :, None] + np.arange(ROW_POINTS)] = points
+            between = np.zeros((len(joined), len(levels) - 2 * HALF_TAPS + 1), np.float32)
+            channels, starts = self._between.rows_above(joined, loud_channels, loud, self._ceiling)
+            for some, points in self._between.of(joined, channels, starts):
+                places = starts[some, None] + np.arange(ROW_POINTS)
+                between[channels[some, None], places] = np.abs(points).max(axis=1)
+            highest = between.max(axis=0)
             for sample_beside in (levels[HALF_TAPS - 1 : -HALF_TAPS], levels[HALF_TAPS : 1 - HALF_TAPS]):
-                np.maximum(sample_beside, between, out=sample_beside)
+                np.maximum(sample_beside, highest, out=sample_beside)
         over = levels[-(frames + HALF_TAPS) : -HALF_TAPS].astype(np.float64) / self._ceiling
         return 20 * np.log10(np.maximum(over, 1.0)) if over.max() > 1 else None
 

@@ -1,8 +1,10 @@
 """What decoded audio is, between the decoder and everything that reads it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from functools import cached_property
+from typing import Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,13 +49,29 @@ class Pcm:
     resolution: Resolution
 
 
-class Block(NamedTuple):
+class Block:
     """Some seconds of audio.
 
     Attributes:
-        samples: shape (channels, frames).
         position: how much of the input has been read, 0 to 1.
     """
 
-    samples: Samples
-    position: float
+    def __init__(self, make: Callable[[], Samples], position: float) -> None:
+        self.position = position
+        self._make = make
+
+    @classmethod
+    def ready(cls, samples: Samples, position: float) -> Self:
+        """A block of samples that are there already."""
+        return cls(lambda: samples, position)
+
+    @cached_property
+    def samples(self) -> Samples:
+        """Shape (channels, frames).
+
+        Made where they are first asked for: in the thread that measures, while another decodes the next block.
+        """
+        made = self._make()
+        # What they were made from is not held beside them.
+        del self._make
+        return made

@@ -4,6 +4,7 @@ FFmpeg reads through an open file object, and every wish of a demuxer to open so
 segment, a data reference, an address) is refused: no protocol of FFmpeg's is ever used for input.
 """
 
+import errno
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,8 +43,8 @@ DEMUXERS = (
     "wv",
 )  # fmt: skip
 DECODERS = (
-    "aac", "ac3", "adpcm_ima_wav", "adpcm_ms", "alac", "amrnb", "amrwb", "eac3", "flac", "gsm_ms", "mp1float",
-    "mp2float", "mp3float", "opus", "pcm_alaw", "pcm_f32be", "pcm_f32le", "pcm_f64be", "pcm_f64le", "pcm_mulaw",
+    "aac", "ac3", "adpcm_ima_wav", "adpcm_ms", "alac", "amrnb", "amrwb", "eac3", "flac", "gsm_ms", "mp1", "mp2",
+    "mp3float", "opus", "pcm_alaw", "pcm_f32be", "pcm_f32le", "pcm_f64be", "pcm_f64le", "pcm_mulaw",
     "pcm_s16be", "pcm_s16le", "pcm_s24be", "pcm_s24le", "pcm_s32be", "pcm_s32le", "pcm_s8", "pcm_u8", "speex",
     "vorbis", "wavpack", "wmalossless", "wmapro", "wmav1", "wmav2",
 )  # fmt: skip
@@ -192,7 +193,6 @@ class _Unnamed:
     def __init__(self, file: BinaryIO, name: str | None, header_bytes: int) -> None:
         suffix = Path(name or "").suffix.lower()
         self.name = "input" + (suffix if suffix in _TELLING_EXTENSIONS else "")
-        self.seek = file.seek
         self.tell = file.tell
         self.is_opened = False
         self._file = file
@@ -214,6 +214,15 @@ class _Unnamed:
                     "are allowed in front of its audio."
                 )
         return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """As FFmpeg's own files do it: a place that no file has is an error code, and no trouble of the machine's."""
+        try:
+            return self._file.seek(offset, whence)
+        except OSError as error:
+            if error.errno not in {errno.EINVAL, errno.EOVERFLOW}:
+                raise
+            return -errno.EINVAL
 
 
 def _audio_stream(container: InputContainer, limits: Limits) -> AudioStream:
@@ -269,15 +278,21 @@ def bits_per_sample(stream: AudioStream) -> int | None:
     if codec == "alac" and len(extradata) >= 18:
         return extradata[17]
     if _LOSSLESS.match(codec):
-        return 16 if stream.format.name.startswith(("s16", "u8")) else 24
+        return 16 if _sample_format(stream).startswith(("s16", "u8")) else 24
     return None
+
+
+def _sample_format(stream: AudioStream) -> str:
+    """FFmpeg's name of it; empty where the first packets were too damaged to tell, which PyAV's stub leaves out."""
+    sample_format = getattr(stream.codec_context, "format", None)
+    return "" if sample_format is None else str(sample_format.name)
 
 
 def _resolution(stream: AudioStream, bits: int | None) -> Resolution:
     codec = stream.codec_context.codec.canonical_name
     if not _LOSSLESS.match(codec) or bits is None:
         return Resolution.LOSSY
-    if codec.startswith("pcm_f") or (codec == "wavpack" and stream.format.name.startswith("flt")):
+    if codec.startswith("pcm_f") or (codec == "wavpack" and _sample_format(stream).startswith("flt")):
         return Resolution.FLOAT
     # A-law and mu-law are 8 bits that stand for 13 and 14.
     return Resolution.INT16 if bits <= 16 else Resolution.INT24

@@ -1,11 +1,13 @@
 """Decoded audio on disk, for operations that must know all of it before they can begin."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from services.worker.audio.pcm import BLOCK_FRAMES, Block, Pcm, Resolution, Samples
+from services.worker.audio.pcm import Block, Pcm, Resolution, Samples
 
 
 class Spool:
@@ -38,14 +40,15 @@ class Spool:
         """All blocks, as they were added; positions are of this pass."""
         total, done = sum(self._blocks), 0
         channels = len(self._pcm.channels)
-        buffer = np.empty(channels * BLOCK_FRAMES, self._type)
         with self._path.open("rb", buffering=0) as file:
             for frames in self._blocks:
-                view = buffer[: channels * frames]
-                if file.readinto(view.data.cast("B")) != view.nbytes:
+                values = np.empty((channels, frames), self._type)
+                if file.readinto(values.data.cast("B")) != values.nbytes:
                     raise OSError("the scratch file of decoded audio is shorter than what was written to it")
-                samples = view.reshape(channels, frames).astype(np.float32)
-                if self._type is np.int16:
-                    samples *= np.float32(1 / 32768)
                 done += frames
-                yield Block(samples, done / total)
+                yield Block(partial(self._samples, values), done / total)
+
+    def _samples(self, values: NDArray[np.int16] | Samples) -> Samples:
+        if self._type is np.float32:
+            return np.asarray(values, np.float32)
+        return np.multiply(values, np.float32(1 / 32768), dtype=np.float32)

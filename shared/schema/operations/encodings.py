@@ -12,7 +12,7 @@ from shared.schema.operations.base import Operation
 from shared.schema.operations.measurements import DualMono
 from shared.schema.operations.tags import Tags
 
-MAX_ALBUM_TRACKS = 30
+MAX_ALBUM_TRACKS = 16
 
 
 class AudioFormat(StrEnum):

@@ -108,6 +108,8 @@ jobs = Table(
 # Written into the statement, not bound to it: neither database uses a partial index for a status that it learns later.
 is_failed = jobs.c.status == literal("failed", literal_execute=True)
 has_finished = jobs.c.finished_at.is_not(None)
+is_to_be_told: ColumnElement[Any] = literal_column("notify") & has_finished
+is_of_a_batch = jobs.c.batch_id.is_not(None)
 has_key = jobs.c.key_id.is_not(None)
 # A worker has it: it runs, or its inputs are being fetched.
 is_leased = jobs.c.lease_token.is_not(None)
@@ -118,8 +120,6 @@ is_waiting = _is_free & jobs.c.not_before.is_(None) & literal_column("NOT held")
 is_held: ColumnElement[Any] = _is_free & jobs.c.not_before.is_(None) & literal_column("held")
 is_delayed = _is_free & jobs.c.not_before.is_not(None)
 is_poisoned: ColumnElement[Any] = literal_column("poisoned")
-is_to_be_told: ColumnElement[Any] = literal_column("notify") & has_finished
-is_of_a_batch = jobs.c.batch_id.is_not(None)
 # Its results are to go at a time of its own.
 will_expire = jobs.c.expires_at.is_not(None) & jobs.c.artifacts_removed_at.is_(None)
 # Jobs may begin on it.

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,9 +22,9 @@ Job = dict[str, Any]
 class Load:
     """Submits jobs on bytes that the API has; remembers those that it accepted."""
 
-    def __init__(self, api_url: str, upload_id: str) -> None:
+    def __init__(self, api_url: str, headers: Mapping[str, str], upload_id: str) -> None:
         """Nothing is submitted yet."""
-        self._client = httpx.Client(base_url=api_url, timeout=10, trust_env=False)
+        self._client = httpx.Client(base_url=api_url, headers=headers, timeout=10, trust_env=False)
         self._body = {"input": {"type": "upload", "id": upload_id}, "operations": OPERATIONS}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._submit, name="load", daemon=True)

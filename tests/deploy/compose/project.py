@@ -73,6 +73,7 @@ class Project:
         """The variables are appended to the secrets in the file."""
         self.name = name
         self.variables = variables
+        self._env_file = env_file
         with env_file.open("a") as file:
             file.writelines(f"{key}={value}\n" for key, value in variables.items())
         files = [argument for path in FILES for argument in ("-f", str(ROOT / path))]
@@ -81,6 +82,11 @@ class Project:
         kept = ("PATH", "HOME", "TMPDIR", "LANG")
         environment = {key: value for key, value in os.environ.items() if key in kept or key.startswith("DOCKER_")}
         self._environment = {**environment, "DOCKER_BUILDKIT": "1", "COMPOSE_DOCKER_CLI_BUILD": "1"}
+
+    def secret(self, name: str) -> str:
+        """One of the secrets in the file."""
+        lines = (line.partition("=") for line in self._env_file.read_text().splitlines())
+        return next(value for key, _, value in lines if key == name)
 
     def compose(self, *arguments: str, seconds: float = _COMMAND_SECONDS) -> str:
         """Run `docker compose` for this project; gives what it printed."""

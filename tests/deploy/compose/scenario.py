@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import httpx
 
+from shared.key_secrets import new_secret
 from tests.audio_files import recording
 from tests.deploy.compose import walls
 from tests.deploy.compose.load import OPERATIONS, TERMINAL, Job, Load
@@ -51,7 +52,8 @@ class Scenario:
         self._services = (*SERVICES, *(("grafana",) if with_grafana else ()))
         self._say = say
         self._api = f"http://{project.variables['API_PUBLISHED_AT']}"
-        self._client = httpx.Client(base_url=self._api, timeout=30, trust_env=False)
+        self._key = {"Authorization": f"Bearer {project.secret('WAVEMILL_BOOTSTRAP_KEY')}"}
+        self._client = httpx.Client(base_url=self._api, headers=self._key, timeout=30, trust_env=False)
         self._prometheus = Prometheus(f"http://{project.variables['PROMETHEUS_PUBLISHED_AT']}")
 
     def run(self) -> None:
@@ -67,11 +69,13 @@ class Scenario:
             self._project.wait_until_well(self._services, _WELL_SECONDS)
         with self._step("images hold their own service alone, run as nobody, and cannot write to themselves"):
             self._check_images()
+        with self._step("nobody is let in without a key"):
+            self._check_keys()
         with self._step("a recording, through the published port"):
             first = self._one_recording()
         with self._step("walls") as note:
             note(walls.check(self._project, self._services))
-        load = Load(self._api, first["input"]["id"])
+        load = Load(self._api, self._key, first["input"]["id"])
         with load.running():
             with self._step("workers 1 -> 3, and each of them works"):
                 self._grow(load)
@@ -117,6 +121,16 @@ class Scenario:
             }
             if found != expected:
                 raise Failed(f"The image of {service} is {found}, not {expected}.")
+
+    def _check_keys(self) -> None:
+        for headers in ({}, {"Authorization": f"Bearer {new_secret()}"}):
+            answer = httpx.get(f"{self._api}/api/jobs", headers=headers, trust_env=False)
+            if answer.status_code != 401:
+                raise Failed(f"Without a valid key the API answered {answer.status_code}: {answer.text}")
+        made = self._client.post("/api/keys", json={"name": "reader", "scopes": ["read"]}).raise_for_status().json()
+        reader = {"Authorization": f"Bearer {made['secret']}"}
+        if httpx.get(f"{self._api}/api/jobs", headers=reader, trust_env=False).status_code != 200:
+            raise Failed("A key that the first one made is not let in.")
 
     def _one_recording(self) -> Job:
         with recording().open("rb") as file:

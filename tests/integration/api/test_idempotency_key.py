@@ -132,6 +132,16 @@ async def test_a_refused_request_can_be_sent_again_corrected(keyed: Keyed) -> No
         assert (await _post(client, headers)).status_code == 202
 
 
+async def test_what_was_done_is_answered_also_when_no_more_is_taken(keyed: Keyed) -> None:
+    key = await keyed.make(limits={"max_queued_jobs": 1, "max_stored_bytes": 5})
+    async with keyed.client(key.secret) as client:
+        headers = _header()
+        first = await _post(client, headers)
+        assert first.status_code == 202
+        problem(await _post(client, _header()), 429, "key-queue-full")
+        assert (await _post(client, headers)).content == first.content
+
+
 async def test_what_one_key_makes_up_is_no_concern_of_another(keyed: Keyed) -> None:
     headers = _header()
     ids = set()

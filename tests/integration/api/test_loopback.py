@@ -66,7 +66,15 @@ async def test_what_comes_from_here_is_served(api: httpx.AsyncClient, host: str)
 )
 def test_a_machine_is_told_by_its_address(peer: tuple[str, int] | None, is_here: bool) -> None:
     scope = {"type": "http", "client": peer, "headers": [(b"host", b"localhost")]}
-    assert _is_from_here(Request(scope)) is is_here
+    assert _is_from_here(Request(scope), ()) is is_here
+
+
+def test_a_page_that_the_settings_trust_may_ask() -> None:
+    origin = b"https://studio.example"
+    headers = [(b"host", b"localhost"), (b"origin", origin), (b"sec-fetch-site", b"cross-site")]
+    request = Request({"type": "http", "client": ("127.0.0.1", 1), "headers": headers})
+    assert _is_from_here(request, [origin.decode()])
+    assert not _is_from_here(request, ["*", "https://other.example"])
 
 
 async def test_the_first_key_closes_the_api_also_for_this_machine_for_good(

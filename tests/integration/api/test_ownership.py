@@ -9,9 +9,9 @@ from tests.integration.api.driving import problem, store_of, submit
 from tests.integration.api.keyed import Key, Keyed
 
 UNKNOWN = "0190163d-8694-739b-aea5-966c26f8ad91"
+# Else tus would tell first what is missing.
+TUS = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
 BODY = {"operations": [{"op": "probe"}]}
-# A route that names none of a key's things in its path.
-_NO_OWNED_THING = re.compile(r"/api/keys/")
 
 
 async def _job_with_artifact(keyed: Keyed, owner: Key) -> dict[str, Any]:
@@ -28,36 +28,42 @@ async def _job_with_artifact(keyed: Keyed, owner: Key) -> dict[str, Any]:
 async def test_a_stranger_finds_nothing_at_any_address_with_an_id(keyed: Keyed) -> None:
     owner, stranger = await keyed.make(), await keyed.make()
     job = await _job_with_artifact(keyed, owner)
-    known = {"job_id": job["id"], "upload_id": job["input"]["id"], "name": "a.txt"}
     async with keyed.client(stranger.secret) as client, keyed.client(owner.secret) as owners:
+        begun = await owners.post("/api/uploads/tus", headers={**TUS, "Upload-Length": "5"})
+        known = {"job_id": job["id"], "upload_id": begun.headers["location"].rpartition("/")[2], "name": "a.txt"}
+        unknown = {**dict.fromkeys(known, UNKNOWN), "name": "a.txt"}
         document = (await client.get("/openapi.json")).json()
         tried = set()
         for path, methods in document["paths"].items():
             names = set(re.findall(r"{(\w+)}", path))
-            if not names & {"job_id", "upload_id"} or _NO_OWNED_THING.match(path):
+            if not any(name.endswith("_id") for name in names) or path.startswith("/api/keys/"):
                 continue
             assert names <= known.keys(), f"{path}: say in `known` what its parameters are in this test"
             for method in methods:
-                address = path.format(**known)
-                answer = await client.request(method, address)
-                assert answer.status_code == 404, (method, path, answer.text)
-                other = path.format(**{**known, "job_id": UNKNOWN})
-                if method != "head":
-                    unknown = await client.request(method, other)
-                    texts = answer.text.replace(job["id"], "ID"), unknown.text.replace(UNKNOWN, "ID")
-                    assert texts[0] == texts[1], "a stranger could tell it from one that is not there"
+                answers = [await client.request(method, path.format(**ids), headers=TUS) for ids in (known, unknown)]
+                assert {answer.status_code for answer in answers} == {404}, (method, path, answers[0].text)
+                texts = answers[0].text, answers[1].text
+                for shown in known.values():
+                    texts = texts[0].replace(shown, UNKNOWN), texts[1].replace(shown, UNKNOWN)
+                assert texts[0] == texts[1], "a stranger could tell it from one that is not there"
                 tried.add((method, path))
         assert {
             ("get", "/api/jobs/{job_id}"),
+            ("patch", "/api/uploads/tus/{upload_id}"),
             ("get", "/api/jobs/{job_id}/events"),
             ("get", "/api/jobs/{job_id}/artifacts/{name}"),
             ("head", "/api/jobs/{job_id}/artifacts/{name}"),
             ("post", "/api/jobs/{job_id}/cancel"),
             ("post", "/api/jobs/{job_id}/retry"),
+            ("head", "/api/uploads/tus/{upload_id}"),
+            ("patch", "/api/uploads/tus/{upload_id}"),
+            ("delete", "/api/uploads/tus/{upload_id}"),
+            ("post", "/api/uploads/presigned/{upload_id}/complete"),
         } <= tried
         # Nothing of it has changed, and its owner has it all.
         assert (await owners.get(f"/api/jobs/{job['id']}")).json()["status"] == "succeeded"
         assert (await owners.get(f"/api/jobs/{job['id']}/artifacts/a.txt")).text == "hello"
+        assert (await owners.head(begun.headers["location"], headers=TUS)).status_code == 200
 
 
 async def test_a_strangers_upload_is_as_one_that_does_not_exist(keyed: Keyed) -> None:

@@ -180,3 +180,8 @@ async def _until(condition: Callable[[], bool], otherwise: str) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError(otherwise)
+
+
+async def test_without_a_bucket_a_direct_upload_is_told_where_else_to_go(api: httpx.AsyncClient) -> None:
+    body = problem(await api.post("/api/uploads/presigned", json={"size_bytes": 3}), 409, "no-bucket")
+    assert "/api/uploads/tus" in body["detail"]

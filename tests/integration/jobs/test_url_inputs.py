@@ -3,8 +3,10 @@
 import asyncio
 import hashlib
 import os
+import re
 import shutil
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +18,7 @@ from deploy.local.processes import ChildProcess
 from deploy.local.servers import RedisServer
 from tests.audio_files import recording
 from tests.remote_server import Asked, Handler, RemoteServer, answer, head
-from tests.system import Job, System
+from tests.system import ROOT, Job, System
 
 MAX_INPUT = 6_000_000
 PROBE = [{"op": "probe"}]
@@ -264,6 +266,19 @@ def test_an_artifact_is_the_next_jobs_input_and_equal_bytes_are_stored_once(
         assert (done["input"]["sha256"], done["input"]["filename"]) == (made["sha256"], "talk-transcode.flac")
     digests = [path.name for path in blobs(system, "inputs")]
     assert digests.count(made["sha256"]) == digests.count(sha256(speech)) == 1
+
+
+def test_the_page_on_inputs_can_be_run_from_top_to_bottom(system: System, tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "inputs.md").read_text().replace("http://127.0.0.1:8000", str(system.client.base_url))
+    script = "set -eu\n" + "\n".join(re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    before = {job["id"] for job in system.client.get("/api/jobs").json()["jobs"]}
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "talk-transcode.flac").read_bytes().startswith(b"fLaC")
+    made = [job for job in system.client.get("/api/jobs").json()["jobs"] if job["id"] not in before]
+    ends = [system.finished(job["id"]) for job in made]
+    # The one on a URL that nobody has; the others each by another way.
+    assert sorted(job["status"] for job in ends) == ["failed", *["succeeded"] * 6]
 
 
 def test_a_worker_that_is_told_to_stop_hands_the_fetch_back(

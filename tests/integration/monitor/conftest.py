@@ -43,7 +43,13 @@ class House:
         return connect(self.settings)
 
     async def create(
-        self, count: int = 1, *, queue: str = "default", max_attempts: int = 4, traceparent: str | None = None
+        self,
+        count: int = 1,
+        *,
+        queue: str = "default",
+        max_attempts: int = 4,
+        traceparent: str | None = None,
+        key_id: UUID | None = None,
     ) -> list[UUID]:
         """Queued jobs, without messages."""
         if self._upload is None:
@@ -51,7 +57,12 @@ class House:
             self._upload = added.id
         created = [
             await self.jobs.create(
-                SPEC, upload_id=self._upload, queue=queue, max_attempts=max_attempts, traceparent=traceparent
+                SPEC,
+                upload_id=self._upload,
+                queue=queue,
+                max_attempts=max_attempts,
+                traceparent=traceparent,
+                key_id=key_id,
             )
             for _ in range(count)
         ]

@@ -22,10 +22,12 @@ from sqlalchemy import event, text
 
 import shared.store
 from shared.key_secrets import digest_of, new_secret
+from shared.schema.inputs import MAIN_INPUT
 from shared.schema.jobs import JobStatus
 from shared.schema.keys import Scope
 from shared.schema.options import NO_OPTIONS
 from shared.schema.presets import Preset
+from shared.schema.webhooks import NewWebhook, WebhookChanges, WebhookEvent, WebhookTarget
 from shared.store.api_keys import ApiKeys
 from shared.store.archives import Archives
 from shared.store.audit import AuditOutcome, AuditTrail
@@ -34,33 +36,40 @@ from shared.store.batch_views import BatchViews
 from shared.store.batches import Batches
 from shared.store.change import Change
 from shared.store.database import Database
+from shared.store.deliveries import ClaimedDelivery, Deliveries, Tried
+from shared.store.fetches import Fetches
 from shared.store.finished import Finished
 from shared.store.footprint import Footprint
 from shared.store.idempotency import Answer, IdempotencyKeys, Reservation
 from shared.store.job_changes import JobChanges
+from shared.store.job_inputs import JobInputs
 from shared.store.job_lists import JobLists, Wanted
 from shared.store.job_views import JobViews
 from shared.store.jobs import Jobs
 from shared.store.key_usage import KeyUsage
 from shared.store.leadership import Leadership
+from shared.store.notices import Notices
 from shared.store.one_statement import Lender, OneStatement
 from shared.store.operations_views import OperationsViews
 from shared.store.presets import Presets
 from shared.store.queue_pauses import QueuePauses
-from shared.store.records import Claim, JobOrder, Lease
+from shared.store.records import Claim, FetchClaim, InputSource, JobOrder, Lease, WebhookOrder
 from shared.store.retention import Position, Retention, StoredUpload
 from shared.store.tallies import Tallies
 from shared.store.turns import Turns
+from shared.store.unfinished import Piece, UnfinishedUploads, Way
 from shared.store.uploads import Uploads
+from shared.store.webhooks import Webhooks
 from shared.store.workers import Workers
 from tests.integration.store.conftest import ARTIFACT, RESULTS, SPEC, USAGE
 
 pytestmark = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
-BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads", "batches"})
+BIG_TABLES = frozenset({"jobs", "attempts", "artifacts", "uploads", "batches", "webhooks", "webhook_deliveries"})
 # An hour's jobs run or wait, as many again wait for their next attempt; the rest ended in the last three months.
 # One in a hundred jobs is of a key, which may have two of them run at a time.
 KEY = UUID("01901000-0000-7000-8000-000000000001")
+WEBHOOK = UUID("01901000-0000-7000-8000-000000000002")
 # Ids are in the order of creation, as UUIDv7 has them.
 POPULATION = (
     f"""
@@ -114,6 +123,20 @@ POPULATION = (
     JOIN (SELECT id, row_number() OVER () AS n FROM jobs) AS numbered_jobs ON batches.n = numbered_jobs.n / 10
     WHERE jobs.id = numbered_jobs.id
     """,
+    f"""
+    INSERT INTO webhooks (id, url, events, description, secret, enabled, is_standing, created_at, key_id)
+    SELECT CASE WHEN n = 5 THEN '{WEBHOOK}' ELSE gen_random_uuid() END, 'https://example.com/', '[]', '', 'x', true,
+           n < 40, now(), CASE WHEN n < 40 THEN '{KEY}'::uuid END
+    FROM generate_series(1, 20000) n
+    """,
+    f"""
+    INSERT INTO webhook_deliveries (id, webhook_id, event, body, status, attempts, due_at, give_up_at, created_at,
+                                    ended_at)
+    SELECT (lpad(to_hex((extract(epoch FROM at) * 1000)::bigint), 12, '0') || substr(md5(n::text), 1, 20))::uuid,
+           '{WEBHOOK}', 'ping', '{{}}', CASE WHEN n < 100 THEN 'pending' ELSE 'delivered' END, 1, at, at, at,
+           CASE WHEN n >= 100 THEN at END
+    FROM (SELECT n, now() - n * interval '26 s' AS at FROM generate_series(1, 100000) n) AS n
+    """,
     """
     INSERT INTO attempts (job_id, number, worker, started_at, ended_at, outcome)
     SELECT id, 1, 'host/1/1', created_at, finished_at, CASE WHEN finished_at IS NOT NULL THEN 'succeeded' END FROM jobs
@@ -151,6 +174,10 @@ class Place:
         self.batch_views = BatchViews(database)
         self.changes = JobChanges(database)
         self.archives = Archives(database)
+        self.webhooks = Webhooks(database)
+        self.deliveries = Deliveries(database)
+        self.notices = Notices(database, give_up_seconds=DAY)
+        self.webhook_id = WEBHOOK
         self.tallies = Tallies(database)
         self.footprint = Footprint(database)
         self.leadership = Leadership(database, name="reconciler", holder="host/1", lease_seconds=10)
@@ -159,6 +186,9 @@ class Place:
         self.turns = Turns(database)
         self.idempotency = IdempotencyKeys(database)
         self.key_id = KEY
+        self.fetches = Fetches(database)
+        self.inputs = JobInputs(database)
+        self.unfinished = UnfinishedUploads(database)
         self.upload_id = uuid4()
         self.digest = "0f" * 32
         # Where a walk through the history may have come to.
@@ -167,30 +197,16 @@ class Place:
     async def upload(self) -> None:
         self.upload_id = (await self.uploads.add(sha256=self.digest, size_bytes=3, filename="a.wav")).id
 
-    async def new(self) -> UUID:
-        created = await self.jobs.create(SPEC, upload_id=self.upload_id, queue="default", max_attempts=4)
+    async def new(self, webhook: WebhookOrder | None = None) -> UUID:
+        created = await self.jobs.create(
+            SPEC, upload_id=self.upload_id, queue="default", max_attempts=4, webhook=webhook
+        )
         return created.job_id
-
-    async def reservation(self) -> Reservation:
-        reserved = await self.idempotency.reserve(str(uuid4()), key_id=self.key_id, fingerprint="ab" * 32)
-        assert isinstance(reserved, Reservation)
-        return reserved
-
-    async def completed(self, reservation: Reservation) -> None:
-        async with self.database.write() as connection:
-            await self.idempotency.complete(connection, reservation, Answer(202, "{}", "/api/jobs/1"))
-
-    async def held(self) -> None:
-        for _ in range(3):
-            await self.jobs.create(
-                SPEC, upload_id=self.upload_id, queue="default", max_attempts=4, key_id=self.key_id, owner=None
-            )
-        assert len(await self.turns.release(self.key_id, limit=BATCH)) == 2
 
     async def batch(self) -> UUID:
         """Of a hundred jobs; the others' have ten."""
-        order = JobOrder(SPEC, NO_OPTIONS, self.upload_id, "default")
-        return (await self.batches.create([order] * 100, name=None, max_attempts=4)).batch_id
+        orders = [JobOrder(SPEC, NO_OPTIONS, "default", self.upload_id)] * 100
+        return (await self.batches.create(orders, name=None, max_attempts=4)).batch_id
 
     async def batch_jobs(self) -> None:
         batch_id = await self.batch()
@@ -212,8 +228,69 @@ class Place:
         moment = await self.changes.now() - timedelta(minutes=2)
         assert len([event async for event in self.changes.of_batch(batch_id, moment)]) == 100
 
+    async def delivery(self) -> UUID:
+        """One that is due, of a webhook that has thousands."""
+        sent = await self.deliveries.add(self.webhook_id, WebhookEvent.PING, "{}", give_up_seconds=DAY)
+        return sent.id
+
+    async def claimed_delivery(self) -> ClaimedDelivery:
+        claim = await self.deliveries.claim(await self.delivery(), lease_seconds=30)
+        assert claim is not None
+        return claim
+
+    async def delivery_pages(self) -> None:
+        newest = await self.deliveries.page(self.webhook_id, before=None, limit=51)
+        assert len(newest) == 51
+        await self.deliveries.page(self.webhook_id, before=newest[-1].id, limit=51)
+
+    async def told_of_jobs(self) -> None:
+        job_id = await self.new(WebhookOrder(WebhookTarget(url="https://example.com/"), "x"))
+        await self.jobs.cancel(job_id)
+        assert await self.notices.of_jobs(BATCH) >= 1
+
+    async def told_of_batches(self) -> None:
+        await self.batches.cancel(await self.batch())
+        assert await self.notices.of_batches(BATCH) >= 1
+
     async def archive(self, of: Callable[[UUID], AsyncIterator[object]], which: Awaitable[UUID]) -> None:
         assert [file async for file in of(await which)] == []
+
+    async def reservation(self) -> Reservation:
+        reserved = await self.idempotency.reserve(str(uuid4()), key_id=self.key_id, fingerprint="ab" * 32)
+        assert isinstance(reserved, Reservation)
+        return reserved
+
+    async def completed(self, reservation: Reservation) -> None:
+        async with self.database.write() as connection:
+            await self.idempotency.complete(connection, reservation, Answer(202, "{}", "/api/jobs/1"))
+
+    async def held(self) -> None:
+        for _ in range(3):
+            await self.jobs.create(
+                SPEC, upload_id=self.upload_id, queue="default", max_attempts=4, key_id=self.key_id, owner=None
+            )
+        assert len(await self.turns.release(self.key_id, limit=BATCH)) == 2
+
+    async def fetch_claimed(self) -> FetchClaim:
+        source = InputSource(MAIN_INPUT, url="https://files.example/a.wav")
+        created = await self.jobs.create(SPEC, upload_id=None, queue="io", max_attempts=4, sources=[source])
+        claim = await self.fetches.claim(created.job_id, worker="host/1/1", lease_seconds=30)
+        assert claim is not None
+        return claim
+
+    async def fetched(self) -> None:
+        claim = await self.fetch_claimed()
+        fetched = {MAIN_INPUT: self.upload_id}
+        await self.fetches.finish(claim.lease, upload_id=self.upload_id, fetched=fetched, queue="default")
+
+    async def begun(self) -> UUID:
+        return (await self.unfinished.begin(Way.TUS, size_bytes=10, keep_seconds=60.0)).id
+
+    async def advanced(self) -> None:
+        upload_id = await self.begun()
+        writer = await self.unfinished.take(upload_id, at_byte=0)
+        assert writer is not None
+        assert await self.unfinished.advance(upload_id, writer=writer, pieces=[Piece(0, 4, "incoming/x")])
 
     async def claimed(self) -> Claim:
         claim = await self.jobs.claim(await self.new(), worker="host/1/1", lease_seconds=30)
@@ -292,6 +369,8 @@ PRESET = Preset(name="a", description="", operations=SPEC.operations)
 # Of a batch each row is found by an index; so many of them cost far less than the table.
 BATCH = 100
 CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
+    "Archives.of_batch": lambda place: place.archive(place.archives.of_batch, place.batch()),
+    "Archives.of_job": lambda place: place.archive(place.archives.of_job, place.new()),
     "ApiKeys.create": lambda place: place.keys.create(new_secret(), name="a", scopes=[Scope.READ]),
     "ApiKeys.make_first": lambda place: place.keys.make_first(new_secret()),
     "ApiKeys.find": lambda place: place.keys.find(digest_of(new_secret())),
@@ -301,8 +380,6 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "ApiKeys.all": lambda place: place.keys.all(),
     "ApiKeys.rotate": lambda place: place.keys.rotate(uuid4(), new_secret(), overlap_seconds=60),
     "ApiKeys.revoke": lambda place: place.keys.revoke(uuid4()),
-    "Archives.of_batch": lambda place: place.archive(place.archives.of_batch, place.batch()),
-    "Archives.of_job": lambda place: place.archive(place.archives.of_job, place.new()),
     "AuditTrail.begin": lambda place: place.audit.begin(who="Ada", action="pause", target="low"),
     "AuditTrail.end": lambda place: place.audit.end(uuid4(), AuditOutcome.DONE, "Done."),
     "AuditTrail.get": lambda place: place.audit.get(uuid4()),
@@ -321,24 +398,49 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "BatchViews.page": lambda place: place.batch_pages(),
     "Batches.create": lambda place: place.batch(),
     "Batches.cancel": lambda place: _with(place.batches.cancel, place.batch()),
+    "Deliveries.add": lambda place: place.delivery(),
+    "Deliveries.dispatch_due": lambda place: place.deliveries.dispatch_due(grace_seconds=30, limit=BATCH),
+    "Deliveries.claim": lambda place: place.claimed_delivery(),
+    "Deliveries.succeed": lambda place: _with(
+        lambda claim: place.deliveries.succeed(claim, Tried(0.1, 204)), place.claimed_delivery()
+    ),
+    "Deliveries.retry": lambda place: _with(
+        lambda claim: place.deliveries.retry(claim, Tried(0.1, 500), delay_seconds=5), place.claimed_delivery()
+    ),
+    "Deliveries.give_up": lambda place: _with(
+        lambda claim: place.deliveries.give_up(claim, Tried(0.1, 410), disable_because="Gone."),
+        place.claimed_delivery(),
+    ),
+    "Deliveries.page": lambda place: place.delivery_pages(),
+    "Deliveries.replay": lambda place: _with(
+        lambda delivery_id: place.deliveries.replay(place.webhook_id, delivery_id, give_up_seconds=DAY),
+        place.delivery(),
+    ),
+    "Deliveries.backlog": lambda place: place.deliveries.backlog(),
+    "Deliveries.forget": lambda place: place.deliveries.forget(keep_seconds=29 * DAY, limit=BATCH),
+    "Fetches.claim": lambda place: place.fetch_claimed(),
+    "Fetches.finish": lambda place: place.fetched(),
     "Finished.totals": lambda place: place.finished.totals(),
     "Finished.fold": lambda place: place.finished.fold(10),
     "Footprint.size_bytes": lambda place: place.footprint.size_bytes(),
     "Footprint.rows": lambda place: place.footprint.rows(),
     "Footprint.connections": lambda place: place.footprint.connections(),
+    "JobChanges.now": lambda place: place.changes.now(),
+    "JobChanges.since": lambda place: place.changed(),
+    "JobChanges.of_batch": lambda place: place.changed_in_batch(),
     "IdempotencyKeys.reserve": lambda place: place.reservation(),
     "IdempotencyKeys.complete": lambda place: _with(place.completed, place.reservation()),
     "IdempotencyKeys.complete_alone": lambda place: _with(
         lambda reserved: place.idempotency.complete_alone(reserved, Answer(201, "{}")), place.reservation()
     ),
+    "IdempotencyKeys.was_answered": lambda place: place.idempotency.was_answered("k", key_id=place.key_id),
     "IdempotencyKeys.release": lambda place: _with(place.idempotency.release, place.reservation()),
     "IdempotencyKeys.forget": lambda place: place.idempotency.forget(BATCH),
     "KeyUsage.queued_jobs": lambda place: place.usage.queued_jobs(place.key_id, at_most=1000),
     "KeyUsage.stored_bytes": lambda place: place.usage.stored_bytes(place.key_id),
-    "JobChanges.now": lambda place: place.changes.now(),
-    "JobChanges.since": lambda place: place.changed(),
-    "JobChanges.of_batch": lambda place: place.changed_in_batch(),
     "JobLists.page": lambda place: place.pages(),
+    "JobInputs.extras": lambda place: place.inputs.extras(uuid4()),
+    "JobInputs.to_be_fetched": lambda place: place.inputs.to_be_fetched(uuid4()),
     "JobViews.get": lambda place: _with(place.views.get, place.new()),
     "JobViews.event": lambda place: _with(place.views.event, place.new()),
     "JobViews.events": lambda place: place.views.events([uuid4() for _ in range(BATCH)]),
@@ -386,6 +488,8 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Presets.create": lambda place: place.put(),
     "Presets.replace": lambda place: place.presets.replace(uuid4(), PRESET, version=None),
     "Presets.remove": lambda place: place.presets.remove(uuid4(), "a", version=1),
+    "Notices.of_jobs": lambda place: place.told_of_jobs(),
+    "Notices.of_batches": lambda place: place.told_of_batches(),
     "QueuePauses.pause": lambda place: place.pauses.pause("low"),
     "QueuePauses.resume": lambda place: place.pauses.resume("low"),
     "QueuePauses.all": lambda place: place.pauses.all(),
@@ -416,9 +520,23 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Tallies.all": lambda place: place.tallies.all(),
     "Turns.release": lambda place: place.held(),
     "Turns.waiting_keys": lambda place: place.turns.waiting_keys(),
+    "UnfinishedUploads.begin": lambda place: place.begun(),
+    "UnfinishedUploads.get": lambda place: place.unfinished.get(Way.TUS, uuid4()),
+    "UnfinishedUploads.take": lambda place: place.unfinished.take(uuid4(), at_byte=0),
+    "UnfinishedUploads.advance": lambda place: place.advanced(),
+    "UnfinishedUploads.pieces": lambda place: place.unfinished.pieces(uuid4()),
+    "UnfinishedUploads.complete": lambda place: place.unfinished.complete(uuid4()),
+    "UnfinishedUploads.remove": lambda place: place.unfinished.remove([uuid4() for _ in range(BATCH)]),
+    "UnfinishedUploads.expired": lambda place: place.unfinished.expired(BATCH),
     "Uploads.add": lambda place: place.upload(),
     "Uploads.kept": lambda place: place.uploads.kept([uuid4() for _ in range(BATCH)]),
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
+    "Webhooks.add": lambda place: place.webhooks.add(NewWebhook(url="https://example.com/"), secret="x", key_id=None),
+    "Webhooks.get": lambda place: place.webhooks.get(place.webhook_id),
+    "Webhooks.all": lambda place: place.webhooks.all(owner=place.key_id),
+    "Webhooks.change": lambda place: place.webhooks.change(uuid4(), WebhookChanges(enabled=True)),
+    "Webhooks.rotate": lambda place: place.webhooks.rotate(uuid4(), "x"),
+    "Webhooks.remove": lambda place: place.webhooks.remove(uuid4(), owner=place.key_id),
     "Workers.beat": lambda place: place.workers.beat(
         name="w", queues=["default"], concurrency=2, busy=1, processes=["h/1/1"]
     ),

@@ -28,7 +28,7 @@ class Recorder(Publisher):
         self.batches.append(list(messages))
 
     @property
-    def messages(self) -> list[JobMessage]:
+    def messages(self) -> list[Message]:
         return [message for batch in self.batches for message in batch]
 
 

@@ -76,6 +76,7 @@ def test_mono_as_two_speakers_play_it(tmp_path: Path) -> None:
             {"op": "loudness", "name": "dual", "dual_mono": True},
             {"op": "normalize", "target_lufs": -16, "dual_mono": True},
             {"op": "normalize", "name": "lossy", "target_lufs": -16, "dual_mono": True, "format": "mp3"},
+            {"op": "normalize", "name": "limited", "target_lufs": -16, "dual_mono": True, "true_peak_dbtp": -18},
             {"op": "normalize", "name": "wide", "target_lufs": -16, "dual_mono": True, "channels": 2},
         ]
     )
@@ -87,6 +88,10 @@ def test_mono_as_two_speakers_play_it(tmp_path: Path) -> None:
     assert plain.integrated_lufs == pytest.approx(-26.01, abs=0.1)
     assert dual.integrated_lufs == pytest.approx(-23, abs=0.1)
     assert dual.true_peak_dbtp == plain.true_peak_dbtp
+    limited = results["limited"]
+    assert isinstance(limited, NormalizeResult)
+    assert limited.method == "limited"
+    assert limited.output_lufs == pytest.approx(measure(tmp_path / "limited.flac").integrated_lufs + 3.01, abs=0.1)
     for name, lufs in (("normalize.flac", -19.01), ("lossy.mp3", -19.01), ("wide.flac", -16)):
         assert measure(tmp_path / name).integrated_lufs == pytest.approx(lufs, abs=0.15), name
 

@@ -22,6 +22,7 @@ from services.worker.audio.pcm import Block, Pcm, Resolution
 from shared.schema.edits import AnyEdit
 from shared.schema.operations import Loudness, Normalize, Probe, Transcode, Waveform, operations_adapter
 from shared.schema.results import LoudnessResult, WaveformResult
+from tests.peak_memory import peak_mib
 from tests.unit.audio.editing import edited, largest_step
 from tests.unit.audio.independent import ffmpeg, measure, read
 from tests.unit.audio.signals import save, silence, sine, voice_like
@@ -201,7 +202,7 @@ def test_it_does_not_matter_how_the_audio_comes_in(
 
     def run(sizes: list[int]) -> Any:
         bounds = np.minimum(np.cumsum([0, *(sizes * (1 + signal.shape[1] // sum(sizes)))]), signal.shape[1])
-        blocks = (Block(signal[:, a:b], 0.0) for a, b in itertools.pairwise(bounds) if b > a)
+        blocks = (Block.ready(signal[:, a:b], 0.0) for a, b in itertools.pairwise(bounds) if b > a)
         own = Chain(edits, Pcm(8000, ("FC",), Resolution.FLOAT), Inputs({}, Limits()), scratch)
         return np.concatenate([block.samples for block in own.apply(blocks)], axis=1)
 
@@ -257,6 +258,26 @@ def test_measured_is_what_the_edits_leave(tmp_path: Path) -> None:
     assert results["waveform"].length == 1000
 
 
+@pytest.mark.parametrize(("codec", "bits"), [("pcm_s16le", "s16"), ("pcm_s24le", "(24 bit)")])
+def test_edited_integers_keep_their_depth(tmp_path: Path, codec: str, bits: str) -> None:
+    source = save(tmp_path / "a.wav", voice_like(1, RATE, 2), RATE, codec)
+    fade = [{"edit": "fade", "in_seconds": 0.5}]
+    process(
+        source, operations_adapter.validate_python([{"op": "transcode", "format": "flac", "edits": fade}]), tmp_path
+    )
+    assert bits in ffmpeg("-i", tmp_path / "transcode.flac", "-f", "null", "-").stderr.decode()
+
+
+@pytest.mark.parametrize("operation", [{"op": "transcode"}, {"op": "normalize", "target_lufs": -70}])
+def test_edited_integers_are_dithered(tmp_path: Path, operation: dict[str, Any]) -> None:
+    """What is less than a step of 16 bits after a fade is there in the mean; rounded, it would be gone."""
+    source = save(tmp_path / "a.wav", np.full((1, 8000), 1 / 32768), 8000)
+    fade = [{"edit": "fade", "in_seconds": 1, "curve": "linear"}]
+    process(source, operations_adapter.validate_python([{**operation, "format": "wav", "edits": fade}]), tmp_path)
+    steps = read(tmp_path / f"{operation['op']}.wav")[0, 1000:3000] * 32768
+    assert steps.mean() == pytest.approx(0.25, abs=0.05)
+
+
 @pytest.fixture
 def long_edits(tmp_path: Path) -> tuple[Path, Any]:
     """Half a minute, and work on it that ends in a second pass."""
@@ -301,3 +322,18 @@ def test_trouble_of_the_machine_while_it_edits_stays_that(
         process(*long_edits, output)
     assert not list(output.iterdir())
     assert not [thread for thread in threading.enumerate() if thread.name in {"decode", "encode"}]
+
+
+def test_what_waits_for_the_end_takes_no_memory(tmp_path: Path) -> None:
+    """A fade-out over five minutes, which are 55 MiB of samples, against one over half a minute."""
+
+    def peak(seconds: int) -> float:
+        noise = f"anoisesrc=d={seconds}:c=pink:r=48000:a=0.2:seed=7"
+        source = tmp_path / f"{seconds}.wav"
+        ffmpeg("-f", "lavfi", "-i", noise, "-ac", "1", source)
+        edits = [{"edit": "fade", "out_seconds": 600}, {"edit": "trim_silence"}, {"edit": "high_pass"}]
+        return peak_mib(
+            source, operations_adapter.validate_python([{"op": "transcode", "format": "wav", "edits": edits}])
+        )
+
+    assert peak(300) < 1.2 * peak(30)

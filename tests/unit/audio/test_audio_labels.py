@@ -78,6 +78,10 @@ def test_tags_and_cover_are_carried_over(labelled: dict[str, Path], tmp_path: Pa
         assert {key: found.get(key) for key in expected} == expected, audio_format
         assert not [key for key in found if "location" in key], audio_format
         assert cover(artifact.path) == (b"" if audio_format == "wav" else picture), audio_format
+        if audio_format in {"mp3", "opus", "flac"}:
+            assert (
+                b"Cover (front)" in ffmpeg("-i", artifact.path, "-map", "0:a", "-c", "copy", "-f", "null", "-").stderr
+            )
         # They take nothing from the audio.
         length = 96_000 if audio_format == "opus" else 88_200
         assert independent.read(artifact.path).shape == (2, length), audio_format

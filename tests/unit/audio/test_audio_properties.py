@@ -18,12 +18,13 @@ from shared.schema.operations import AnyOperation, Loudness, Normalize, Probe, S
 from tests.unit.audio.signals import save, sine, voice_like
 
 OPERATIONS: tuple[AnyOperation, ...] = (
-    Probe(),
-    Loudness(),
-    Waveform(formats=("dat", "json")),
-    Spectrogram(),
+    Probe(cover_art=True),
+    Loudness(series=("csv", "json"), replay_gain=True),
+    Waveform(formats=("dat", "json", "png", "svg"), split_channels=True),
+    Spectrogram(axes=True),
     Silence(),
-    Transcode(format="mp3"),
+    Transcode(format="mp3", quality=4),
+    Transcode(format="alac", loudness_tags=True),
     Normalize(format="flac"),
 )
 UNHURRIED = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])

@@ -210,7 +210,7 @@ def test_pass_raises_what_a_consumer_raised_and_stops() -> None:
 
     def blocks() -> Iterator[Block]:
         while True:
-            yield Block(np.zeros((1, 10), np.float32), 0.5)
+            yield Block.ready(np.zeros((1, 10), np.float32), 0.5)
 
     with pytest.raises(OSError, match="no space"):
         run_pass(blocks(), (), (Broken(),), Control(lambda fraction: None, lambda: False))

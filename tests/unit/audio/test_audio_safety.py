@@ -50,17 +50,6 @@ def playlists(secret: Path, listener: socket.socket) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("kind", ["hls", "concat", "dash", "sdp"])
-@pytest.mark.parametrize("name", [None, "a.m3u8", "a.mpd", "a.sdp", "a.mp3", "a.ffconcat"])
-def test_playlist_is_no_audio(
-    tmp_path: Path, secret: Path, listener: socket.socket, kind: str, name: str | None
-) -> None:
-    playlist = tmp_path / "upload"
-    playlist.write_text(playlists(secret, listener)[kind])
-    with pytest.raises((errors.UnsupportedFormat, errors.NotAudio)):
-        process(playlist, OPERATIONS, tmp_path, source_name=name)
-
-
-@pytest.mark.parametrize("kind", ["hls", "concat", "dash", "sdp"])
 def test_second_wall_behind_the_list_of_demuxers(
     tmp_path: Path, secret: Path, listener: socket.socket, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -61,7 +61,7 @@ class Chain:
         frames = 0
         for samples in _in_blocks(stream):
             frames += samples.shape[1]
-            yield Block(samples, 0.0)
+            yield Block.ready(samples, 0.0)
         if not frames:
             raise NothingLeft(
                 "The edits leave nothing of the audio: it is shorter than they suppose, or all of it is silent."

@@ -3,14 +3,13 @@
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import av
 import numpy as np
 from av import AudioFrame
-from numpy.typing import NDArray
 
-from services.worker.audio.encoders.base import Encoder
+from services.worker.audio.encoders.base import Encoder, Packed
 from services.worker.audio.encoders.freeform import FreeformAtoms
 from services.worker.audio.encoders.plan import Plan
 from services.worker.audio.encoders.quantise import Quantiser
@@ -18,7 +17,7 @@ from services.worker.audio.encoders.tagging import Labels, add_cover, label_cont
 from services.worker.audio.pcm import PLANES_PYAV_CAN_COUNT, Samples
 from shared.schema.operations import AudioFormat
 
-_Pack = Callable[[Samples], NDArray[Any]]
+_Pack = Callable[[Samples], Packed]
 _Codec = Literal["libopus", "aac", "flac", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"]
 
 
@@ -35,11 +34,12 @@ class LibavEncoder(Encoder):
     """One output container with one audio stream, its tags and its cover."""
 
     def __init__(self, path: Path, plan: Plan, labels: Labels, *, dither: bool) -> None:
+        super().__init__()
         target = _target(plan)
         self._plan = plan
         self._path = path
         self._written = 0
-        self._format, self._pack = _packing(plan, dither=dither)
+        self._format, self._packing = _packing(plan, dither=dither)
         self._container = av.open(str(path), "w", format=target.container, container_options=target.container_options)
         self._stream = self._container.add_stream(
             target.codec, plan.sample_rate, options=target.codec_options, layout=plan.layout
@@ -52,22 +52,22 @@ class LibavEncoder(Encoder):
         # Behind the audio stream, which players take to be the first, but written before it.
         add_cover(self._container, plan.format, labels.cover)
 
-    def write(self, samples: Samples) -> None:
-        """See Encoder."""
-        frame = AudioFrame.from_ndarray(self._pack(samples), self._format, self._plan.layout)
+    def _pack(self, samples: Samples) -> Packed:
+        return self._packing(samples)
+
+    def _encode(self, packed: Packed) -> None:
+        frame = AudioFrame.from_ndarray(packed, self._format, self._plan.layout)
         frame.sample_rate = self._plan.sample_rate
         frame.pts = self._written
-        self._written += samples.shape[1]
+        self._written += frame.samples
         self._container.mux(self._stream.encode(frame))
 
-    def finish(self) -> None:
-        """See Encoder."""
+    def _close(self) -> None:
         self._container.mux(self._stream.encode(None))
         self._container.close()
         self._freeform.write(self._path)
 
-    def abort(self) -> None:
-        """See Encoder."""
+    def _abandon(self) -> None:
         with contextlib.suppress(Exception):
             self._container.close()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import lameenc  # type: ignore[import-not-found]  # it ships no types
 
-from services.worker.audio.encoders.base import Encoder
+from services.worker.audio.encoders.base import Encoder, Packed
 from services.worker.audio.encoders.plan import Plan
 from services.worker.audio.encoders.quantise import Quantiser
 from services.worker.audio.encoders.tagging import Labels, id3_tag
@@ -19,11 +19,14 @@ from services.worker.audio.pcm import Samples
 _EFFORT = 5
 # Samples that LAME puts in front when it does not resample; the decoder adds 529 of its own, by convention.
 _ENCODER_DELAY = 576
-_INFO_BYTES = 156
+_INFO_BYTES = 160
 _ENCODER_NAME = b"LAME3.100"
 # LAME's numbers of its ways to spend bits: in its API (vbr_mtrh, its default), and in the Info frame.
 _VBR = 4
 _CBR_METHOD, _VBR_METHOD = 1, 4
+# What LAME has for a constant bit rate, where it means nothing.
+_USUAL_QUALITY = 4
+_JOINT_STEREO, _NOISE_SHAPING = 3, 1
 _MOST_PLACES = 2000
 
 
@@ -31,6 +34,7 @@ class Mp3Encoder(Encoder):
     """MPEG-1, 2 or 2.5 layer III at a constant bit rate, or at a variable one by quality."""
 
     def __init__(self, path: Path, plan: Plan, labels: Labels) -> None:
+        super().__init__()
         self._plan = plan
         self._lame = lameenc.Encoder()
         self._lame.silence()
@@ -52,21 +56,21 @@ class Mp3Encoder(Encoder):
         self._file = path.open("wb")
         self._file.write(self._tag + bytes(self._info_header.length))
 
-    def write(self, samples: Samples) -> None:
-        """See Encoder."""
-        self._samples += samples.shape[1]
-        self._put(self._lame.encode(self._quantiser.quantise(samples).tobytes()))
+    def _pack(self, samples: Samples) -> Packed:
+        return self._quantiser.quantise(samples)
 
-    def finish(self) -> None:
-        """See Encoder."""
+    def _encode(self, packed: Packed) -> None:
+        self._samples += len(packed)
+        self._put(self._lame.encode(packed.tobytes()))
+
+    def _close(self) -> None:
         self._put(self._lame.flush())
         size = self._file.tell() - len(self._tag)
         self._file.seek(len(self._tag))
         self._file.write(self._info_frame(size))
         self._file.close()
 
-    def abort(self) -> None:
-        """See Encoder."""
+    def _abandon(self) -> None:
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -86,21 +90,33 @@ class Mp3Encoder(Encoder):
         tag = b"".join(
             (
                 b"Xing" if is_vbr else b"Info",
-                (0b0111).to_bytes(4, "big"),  # frames, bytes and the seek table follow
+                (0b1111).to_bytes(4, "big"),  # frames, bytes, the seek table and the quality follow
                 self._frames.count.to_bytes(4, "big"),
                 size.to_bytes(4, "big"),
                 self._frames.seek_table(size),
+                _quality(self._plan).to_bytes(4, "big"),
                 _ENCODER_NAME,
                 bytes((_VBR_METHOD if is_vbr else _CBR_METHOD, 0)),
                 bytes(8),  # no ReplayGain; ID3 has it
                 bytes((0, min(kbps, 255))),
                 (_ENCODER_DELAY << 12 | min(padding, 0xFFF)).to_bytes(3, "big"),
-                bytes(4),
+                bytes((_miscellaneous(self._plan), 0, 0, 0)),
                 size.to_bytes(4, "big"),
                 bytes(4),
             )
         )
         return (header.data + bytes(header.side_info_bytes) + tag).ljust(header.length, b"\0")
+
+
+def _quality(plan: Plan) -> int:
+    """LAME's own way to put the two scales of its settings into one number, the second of which is the effort."""
+    return 100 - 10 * (_USUAL_QUALITY if plan.quality is None else plan.quality) - _EFFORT
+
+
+def _miscellaneous(plan: Plan) -> int:
+    """Noise shaping, joint stereo or mono, and about which sample rate the source had."""
+    source = sum(plan.sample_rate > rate for rate in (32_000, 44_100, 48_000))
+    return source << 6 | (_JOINT_STEREO if len(plan.channels) == 2 else 0) << 2 | _NOISE_SHAPING
 
 
 class _Frames:
@@ -150,6 +166,13 @@ class _Frames:
 
 
 def _info_header(plan: Plan) -> FrameHeader:
-    """A header for the Info frame: of the stream's kind, and the lowest bit rate whose frame has room for the tag."""
+    """A header for the Info frame: of the stream's kind and bit rate, or the next whose frame has room for the tag.
+
+    A reader that looks at the first frames alone would take another bit rate for a variable one.
+    """
     headers = candidate_headers(plan.sample_rate, len(plan.channels))
-    return next(header for header in headers if header.length >= 4 + header.side_info_bytes + _INFO_BYTES)
+    return next(
+        header
+        for header in headers
+        if header.length >= 4 + header.side_info_bytes + _INFO_BYTES and header.bitrate_kbps >= (plan.bitrate_kbps or 0)
+    )

@@ -16,7 +16,7 @@ _WINDOW_SECONDS = 0.04
 _LEAST_WINDOW = 64
 _HOPS_A_WINDOW = 8
 # Spectra at once: their windows and bins stay in the L2 cache.
-_BATCH = 32
+_BATCH = 64
 # Rows at once: the picture's columns are held once more, in float64, while its pixels are made.
 _ROWS_AT_ONCE = 64
 
@@ -71,15 +71,21 @@ class SpectrogramWriter:
 
     def _draw(self, mono: NDArray[np.float32]) -> None:
         waiting = np.concatenate((self._rest, mono))
-        while len(waiting) >= self._length:
+        position, last = 0, len(waiting) - self._length
+        windows = np.lib.stride_tricks.sliding_window_view(waiting, self._length) if last >= 0 else waiting[:0]
+        while position <= last:
             step = self._columns.step * self._hop
-            count = self._columns.wanted(min((len(waiting) - self._length) // step + 1, _BATCH))
-            windows = np.lib.stride_tricks.sliding_window_view(waiting, self._length)[: (count - 1) * step + 1 : step]
-            bins = np.fft.rfft(windows * self._window, axis=1)
-            power = bins.real**2 + bins.imag**2
-            self._columns.add(power.astype(np.float32, copy=False))
-            waiting = waiting[count * step :]
-        self._rest = waiting.copy()
+            count = self._columns.wanted(min((last - position) // step + 1, _BATCH))
+            end = position + count * step
+            self._columns.add(self._powers(windows[position:end:step]))
+            position = end
+        self._rest = waiting[position:].copy()
+
+    def _powers(self, windows: Samples) -> Samples:
+        """Power of each bin, shape (spectra, bins)."""
+        bins = np.fft.rfft(windows * self._window, axis=1)
+        power = bins.real**2 + bins.imag**2
+        return power.astype(np.float32, copy=False)
 
     def _write(self) -> None:
         operation = self._operation

@@ -1,8 +1,7 @@
 import pytest
 from werkzeug.http import parse_options_header
 
-from services.api.filenames import content_disposition
-from shared.filenames import cleaned
+from shared.filenames import cleaned, content_disposition
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,22 @@
+"""Memory of one block is there for the next.
+
+glibc gives large arrays back to the kernel as soon as they are freed, and asks for the next ones anew. The kernel then
+clears each page of each array at its first touch, which costs as much as all that is done with the samples.
+"""
+
+import ctypes
+from functools import cache
+
+# mallopt(3): from which size on an allocation is a mapping of its own, and how much may lie free at the end of a heap.
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
+_LARGEST_ON_A_HEAP = 32 * 1024 * 1024
+_MOST_LEFT_FREE = 64 * 1024 * 1024
+
+
+@cache
+def keep_freed_memory() -> None:
+    """Have this process keep what it frees, within bounds; where the C library is another one, nothing happens."""
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGEST_ON_A_HEAP)
+        mallopt(_M_TRIM_THRESHOLD, _MOST_LEFT_FREE)

@@ -1,0 +1,165 @@
+"""Files in a bucket: moto's S3 server in place of a cloud's. Uploads and downloads go there past the API."""
+
+import hashlib
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+from moto.server import ThreadedMotoServer
+from tusclient.client import TusClient
+
+from deploy.local.servers import RedisServer
+from tests.audio_files import recording
+from tests.remote_server import RemoteServer, answer
+from tests.system import Job, System
+
+PATH = "/api/uploads/presigned"
+
+
+@pytest.fixture(scope="module")
+def bucket_url() -> Iterator[str]:
+    """Endpoint of a server with a bucket named `audio`."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    assert httpx.put(f"{url}/audio", trust_env=False).is_success
+    yield url
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def system(
+    tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, redis_server: RedisServer, bucket_url: str
+) -> Iterator[System]:
+    folder = tmp_path_factory.mktemp("bucket")
+    shutil.copyfile(sqlite_template, folder / "wavemill.db")
+    settings: dict[str, Any] = {"blob_url": "s3://audio/wavemill", "presigned_downloads": True}
+    settings["outbound_allowed_networks"] = "127.0.0.1"
+    with System(folder, database_url=f"sqlite:///{folder / 'wavemill.db'}", redis=redis_server, **settings) as system:
+        system.environment = {
+            **system.environment,
+            "AWS_ENDPOINT_URL": bucket_url,
+            "AWS_REGION": "us-east-1",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+        }
+        system.start()
+        yield system
+
+
+@pytest.fixture(scope="module")
+def speech() -> bytes:
+    return recording().read_bytes()
+
+
+def begin(system: System, size: int, **more: str) -> dict[str, Any]:
+    begun = system.client.post(PATH, json={"filename": "talk.wav", "size_bytes": size, **more})
+    assert begun.status_code == 201, begun.text
+    found: dict[str, Any] = begun.json()
+    return found
+
+
+def sent(upload: dict[str, Any], data: bytes) -> None:
+    """Without a key and past the API, as a browser does it."""
+    assert httpx.put(upload["url"], content=data, trust_env=False).is_success
+
+
+def job_on(system: System, upload_id: str, *operations: dict[str, Any]) -> Job:
+    body = {"input": {"id": upload_id}, "operations": operations or ({"op": "probe"},)}
+    created = system.client.post("/api/jobs", json=body)
+    assert created.status_code == 202, created.text
+    return system.finished(created.json()["id"])
+
+
+def test_a_file_goes_to_the_bucket_and_its_result_is_fetched_there(
+    system: System, bucket_url: str, speech: bytes
+) -> None:
+    upload = begin(system, len(speech), sha256=hashlib.sha256(speech).hexdigest())
+    assert urlsplit(upload["url"]).netloc == urlsplit(bucket_url).netloc
+    sent(upload, speech)
+    done = system.client.post(upload["complete_url"])
+    assert (done.status_code, done.json()["id"]) == (200, upload["id"])
+    assert done.json()["sha256"] == hashlib.sha256(speech).hexdigest()
+    # To say it again, or to send something else now, changes nothing.
+    sent(upload, b"something else")
+    assert system.client.post(upload["complete_url"]).json() == done.json()
+    job = job_on(system, upload["id"], {"op": "transcode", "format": "flac"})
+    assert job["status"] == "succeeded", job
+
+    (artifact,) = job["artifacts"]
+    answer = system.client.get(artifact["url"])
+    assert (answer.status_code, answer.headers["cache-control"]) == (307, "no-store")
+    fetched = httpx.get(answer.headers["location"], trust_env=False)
+    assert hashlib.sha256(fetched.content).hexdigest() == artifact["sha256"]
+    assert fetched.headers["content-type"] == artifact["media_type"]
+    assert fetched.headers["content-disposition"] == "attachment; filename=talk-transcode.flac"
+    part = httpx.get(answer.headers["location"], headers={"Range": "bytes=4-7"}, trust_env=False)
+    assert (part.status_code, part.content) == (206, fetched.content[4:8])
+    # What the client has already is not fetched, and HEAD is answered here.
+    tag = {"If-None-Match": f'"{artifact["sha256"]}"'}
+    assert system.client.get(artifact["url"], headers=tag).status_code == 304
+    assert system.client.head(artifact["url"]).headers["content-length"] == str(artifact["size_bytes"])
+
+
+@pytest.mark.parametrize(
+    ("announced", "data", "status", "words"),
+    [
+        ({"size": 5}, None, 409, "Nothing has come"),
+        ({"size": 5}, b"four", 422, "5 bytes were announced, and 4 have come"),
+        ({"size": 4, "sha256": "ab" * 32}, b"four", 422, "not those that were announced"),
+    ],
+)
+def test_what_is_not_there_or_not_what_was_announced_is_no_upload(
+    system: System, announced: dict[str, Any], data: bytes | None, status: int, words: str
+) -> None:
+    upload = begin(system, **announced)
+    if data is not None:
+        sent(upload, data)
+    refused = system.client.post(upload["complete_url"])
+    assert refused.status_code == status
+    assert words in refused.json()["detail"]
+    body = {"input": {"id": upload["id"]}, "operations": [{"op": "probe"}]}
+    assert system.client.post("/api/jobs", json=body).status_code == 422
+
+
+def test_nobody_writes_to_another_place_by_the_url(system: System, speech: bytes) -> None:
+    upload = begin(system, len(speech))
+    elsewhere = upload["url"].replace(upload["id"], str(uuid4()))
+    assert elsewhere != upload["url"]
+    # moto checks no signature: that it goes by the path is S3's to see. Here, that the path is the upload's own.
+    assert urlsplit(upload["url"]).path == f"/audio/wavemill/incoming/{upload['id']}"
+    assert "X-Amz-Signature=" in upload["url"]
+    assert "X-Amz-Expires=3600" in upload["url"]
+
+
+def test_too_large_and_unknown_ones_are_told(system: System) -> None:
+    assert system.client.post(PATH, json={"size_bytes": 6 * 1024**3}).status_code == 413
+    assert system.client.post(PATH, json={"size_bytes": -1}).status_code == 422
+    assert system.client.post(f"{PATH}/{uuid4()}/complete").status_code == 404
+
+
+def test_resumable_and_fetched_inputs_come_to_the_bucket_too(system: System, speech: bytes) -> None:
+    uploader = TusClient(f"http://127.0.0.1:{system.api_port}/api/uploads/tus").uploader(
+        str(recording()), chunk_size=1_000_000
+    )
+    uploader.upload()
+    job = job_on(system, str(uploader.url).rpartition("/")[2])
+    assert (job["status"], job["input"]["sha256"]) == ("succeeded", hashlib.sha256(speech).hexdigest())
+    with RemoteServer() as remote:
+        remote.handlers["/talk.wav"] = answer(200, speech)
+        body = {"input": {"type": "url", "url": remote.url("/talk.wav")}, "operations": [{"op": "probe"}]}
+        job = system.finished(system.client.post("/api/jobs", json=body).json()["id"])
+    assert (job["status"], job["input"]["sha256"]) == ("succeeded", hashlib.sha256(speech).hexdigest())
+
+
+def test_an_artifact_in_the_bucket_is_an_input(system: System, speech: bytes) -> None:
+    first = system.finished(system.submit(speech, {"op": "transcode", "format": "flac"})["id"])
+    given = {"type": "artifact", "job_id": first["id"], "name": first["artifacts"][0]["name"]}
+    created = system.client.post("/api/jobs", json={"input": given, "operations": [{"op": "probe"}]})
+    assert system.finished(created.json()["id"])["results"]["probe"]["container"] == "flac"
