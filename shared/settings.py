@@ -233,7 +233,10 @@ class Settings(BaseSettings):
         default=90.0, ge=0, description="Jobs are forgotten, with all they have, so long after their end; 0: never."
     )
     stray_grace_seconds: float = Field(
-        default=86_400.0, ge=0, description="Files that no record names are left alone until they are so old."
+        default=86_400.0,
+        ge=0,
+        description="Files that no record names are left alone until they are so old; an upload of several requests "
+        "must be whole in this time.",
     )
     sweep_interval_seconds: float = Field(
         default=3600.0, gt=0, description="Pause between two searches of the blob store for such files."

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from shared.schema.names import Name
 
 MAX_EDITS = 16
+MAX_CHAINS = 8
+LONGEST_SECONDS = 1_000_000.0
 MAX_JOINED_INPUTS = 16
 
 _Crossfade = Annotated[
@@ -41,9 +43,13 @@ class Trim(Edit):
     example = {"edit": "trim", "start_seconds": 12.5, "duration_seconds": 30}
 
     edit: Literal["trim"] = "trim"
-    start_seconds: float = Field(default=0.0, ge=0, description="Where the part begins.")
-    end_seconds: float | None = Field(default=None, gt=0, description="Where it ends; the audio's end when left out.")
-    duration_seconds: float | None = Field(default=None, gt=0, description="How long it is, instead of its end.")
+    start_seconds: float = Field(default=0.0, ge=0, le=LONGEST_SECONDS, description="Where the part begins.")
+    end_seconds: float | None = Field(
+        default=None, gt=0, le=LONGEST_SECONDS, description="Where it ends; the audio's end when left out."
+    )
+    duration_seconds: float | None = Field(
+        default=None, gt=0, le=LONGEST_SECONDS, description="How long it is, instead of its end."
+    )
 
     @model_validator(mode="after")
     def _has_one_end_behind_its_start(self) -> Self:

@@ -25,7 +25,7 @@ from tests.system import ROOT
 IMPORTS: Mapping[str, set[str]] = {
     "shared": {
         *("alembic", "asyncpg", "celery", "kombu", "obstore", "opentelemetry", "prometheus_client", "pydantic"),
-        *("pydantic_settings", "redis", "sqlalchemy", "structlog", "uuid_utils"),
+        *("pydantic_core", "pydantic_settings", "redis", "sqlalchemy", "structlog", "uuid_utils"),
     },
     "services/api": {
         *("anyio", "fastapi", "prometheus_client", "pydantic", "pydantic_core", "python_multipart", "redis"),

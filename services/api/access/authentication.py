@@ -39,6 +39,7 @@ class Authenticator:
         self._asking: dict[str, asyncio.Task[_Answer]] = {}
         self._none_until = float("-inf")
         self._is_closed = False
+        self._looking = asyncio.Lock()
 
     async def caller_of(self, secret: str) -> Caller | None:
         """Whose secret it is; None when no valid key has it.
@@ -60,10 +61,13 @@ class Authenticator:
         Raises:
             DATABASE_ERRORS (shared.store.errors): it is not known now.
         """
-        if not self._is_closed and time.monotonic() > self._none_until:
+        if self._is_closed or time.monotonic() < self._none_until:
+            return self._is_closed
+        async with self._looking:
             asked_at = time.monotonic()
-            self._is_closed = await self._keys.any()
-            self._none_until = asked_at + _MEMORY_SECONDS
+            if asked_at >= self._none_until:
+                self._is_closed = await self._keys.any()
+                self._none_until = asked_at + _MEMORY_SECONDS
         return self._is_closed
 
     async def _asked(self, digest: str) -> _Answer:
@@ -71,9 +75,15 @@ class Authenticator:
         asking = self._asking.get(digest)
         if asking is None:
             asking = self._asking[digest] = asyncio.create_task(self._ask(digest), name="key look-up")
-            asking.add_done_callback(lambda _: self._asking.pop(digest, None))
+            asking.add_done_callback(lambda asked: self._has_asked(digest, asked))
         # Whoever leaves does not end it for the others.
         return await asyncio.shield(asking)
+
+    def _has_asked(self, digest: str, asked: "asyncio.Task[_Answer]") -> None:
+        self._asking.pop(digest, None)
+        # Of an error nobody may be there any more to hear.
+        if not asked.cancelled():
+            asked.exception()
 
     async def _ask(self, digest: str) -> _Answer:
         asked_at = time.monotonic()

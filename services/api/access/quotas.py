@@ -1,5 +1,6 @@
 """How many jobs of a key may wait, and how many bytes may be kept for it."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -22,15 +23,15 @@ class _Figure:
 
     value: int = 0
     fresh_until: float = field(default=float("-inf"))
+    asking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def refresh(self, ask: Callable[[], Awaitable[int]]) -> None:
-        """Ask again, if it was asked a while ago. Meanwhile others see it as it is."""
-        if time.monotonic() < self.fresh_until:
-            return
-        began = time.monotonic()
-        self.fresh_until = began + _LOOK_EVERY_SECONDS
-        self.value = await ask()
-        self.fresh_until = began + max(_LOOK_EVERY_SECONDS, _REST * (time.monotonic() - began))
+        """Ask again, if it was asked a while ago: once, and whoever comes meanwhile waits for it."""
+        async with self.asking:
+            began = time.monotonic()
+            if began >= self.fresh_until:
+                self.value = await ask()
+                self.fresh_until = began + max(_LOOK_EVERY_SECONDS, _REST * (time.monotonic() - began))
 
 
 @dataclass(slots=True)

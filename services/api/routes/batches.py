@@ -63,7 +63,9 @@ async def create_batch(
     All of them are accepted, or none: what is wrong is told for each job, up to 50 values. In NDJSON the first line
     may be `{"batch": {...}}`, with the name and the defaults.
     """
-    await resources.admission.admit(caller)
+    if await idempotency.is_new():
+        # The jobs are counted when they are known.
+        await resources.admission.admit(caller, jobs=0)
     kind = media_type(request)
     if kind == JSON:
         body = await read_batch(request, resources.settings)

@@ -27,20 +27,23 @@ class Cuts(Protocol):
 
 
 class CutsAtTimes:
-    """At known frames, in rising order."""
+    """At known frames that do not fall; where several times are the same frame, there is one cut."""
 
     def __init__(self, frames: Iterable[int]) -> None:
         self.lead = 0
         self._frames = iter(frames)
         self._next = next(self._frames, None)
         self._seen = 0
+        self._last = 0
 
     def add(self, samples: Samples) -> list[int]:
         """See Cuts."""
         self._seen += samples.shape[1]
         found = []
         while self._next is not None and self._next < self._seen:
-            found.append(self._next)
+            if self._next > self._last:
+                found.append(self._next)
+                self._last = self._next
             self._next = next(self._frames, None)
         return found
 

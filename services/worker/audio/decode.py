@@ -40,12 +40,13 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
     watch = PacketWatch(source)
     gather = _Gather(source)
     decoded, block_frames = 0, _FIRST_BLOCK_FRAMES
+    announced = source.stream.frames
     for packet in _packets(source):
         watch.see(packet)
         frames = _frames(packet, watch)
         for frame in frames:
             gather.push(frame)
-        if packet.size and watch.packets == source.stream.frames:
+        if watch.packets == announced and packet.size:
             gather.leave_out(_padding_of_last(packet, frames))
         while (gathered := gather.pull(block_frames)) is not None:
             block_frames = min(2 * block_frames, BLOCK_FRAMES)
@@ -55,7 +56,7 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
                     f"The audio is longer than the {allowed / source.pcm.sample_rate / 60:.0f} minutes that are "
                     "allowed for its sample rate and channels."
                 )
-            yield Block(partial(_to_float, gathered, source.pcm.resolution), watch.position)
+            yield Block(partial(_to_float, gathered, source.pcm.resolution), watch.position())
     gather.flush()
     while (gathered := gather.pull(BLOCK_FRAMES, rest=True)) is not None:
         decoded += gathered.samples
@@ -122,6 +123,7 @@ class _Gather:
 
     def __init__(self, source: Source) -> None:
         self._pcm = source.pcm
+        self._channels = len(source.pcm.channels)
         self._layout = layout_name(source.stream.layout)
         self._format = ""
         self._fifo = AudioFifo()
@@ -134,9 +136,9 @@ class _Gather:
         self._format = self._format or self._gathered_format(frame)
         # AudioFifo looks at format and rate, but would read past the end of a frame with fewer channels.
         fits = (
-            frame.format.name == self._format
+            frame.layout.nb_channels == self._channels
             and frame.sample_rate == self._pcm.sample_rate
-            and frame.layout.nb_channels == len(self._pcm.channels)
+            and frame.format.name == self._format
         )
         if self._converter is not None and (fits or not self._converter.takes(frame)):
             self.flush()

@@ -91,10 +91,10 @@ class NothingLeft(EditImpossible):
     code = "nothing_left"
 
 
-class FilterTooHigh(EditImpossible):
-    """A filter's frequency is beyond what the sample rate can hold."""
+class SampleRateTooLow(EditImpossible):
+    """A filter needs a higher sample rate."""
 
-    code = "filter_too_high"
+    code = "sample_rate_too_low"
 
 
 class TooManyParts(EditImpossible):

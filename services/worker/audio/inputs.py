@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from services.worker.audio.decode import decode
@@ -92,8 +93,8 @@ class Inputs:
         """
         decoded = decode(source, self._limits) if name is None else self._decoded(name, source)
         for block in decoded:
-            self._allowance.take(block.samples)
-            yield block
+            # Counted where they are made, which is not in this thread.
+            yield Block(partial(self._counted, block), block.position)
 
     def as_part_of(self, name: str, pcm: Pcm) -> Iterator[Samples]:
         """Decode it at the sample rate and in the layout of something that it is to be a part of, counted as such."""
@@ -101,8 +102,15 @@ class Inputs:
             mixer = Mixer(source.pcm.channels, pcm.channels)
             resampler = Resampler(source.pcm.sample_rate, pcm.sample_rate, len(pcm.channels))
             for block in self._decoded(name, source):
-                yield self._allowance.take(resampler.resample(mixer.mix(block.samples)))
-            yield self._allowance.take(resampler.flush())
+                converted = resampler.resample(mixer.mix(block.samples))
+                # The resampler keeps the first samples to itself, and where there is no more to come may have none.
+                if converted.shape[1]:
+                    yield self._allowance.take(converted)
+            if (rest := resampler.flush()).shape[1]:
+                yield self._allowance.take(rest)
+
+    def _counted(self, block: Block) -> Samples:
+        return self._allowance.take(block.samples)
 
     def _decoded(self, name: str, source: Source) -> Iterator[Block]:
         with _naming(name):

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Callable
 
-from services.worker.audio.edits.hold import Hold
+from services.worker.audio.edits import Hold
 from services.worker.audio.encoders import Plan
 from services.worker.audio.layouts import Mixer
 from services.worker.audio.pcm import Pcm, Samples

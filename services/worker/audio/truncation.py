@@ -29,18 +29,21 @@ class PacketWatch:
     def __init__(self, source: Source) -> None:
         self.packets = 0
         self.bad_packets = 0
-        self.position = 0.0
         self.last: AudioPacket | None = None
         self._size = source.size
+        self._position = 0.0
 
     def see(self, packet: AudioPacket) -> None:
         """Note a packet that is about to be decoded."""
-        if packet.size == 0:
-            return
-        self.packets += 1
-        self.last = packet
-        if packet.pos is not None and packet.pos >= 0:
-            self.position = min(1.0, max(self.position, packet.pos / self._size))
+        if packet.size:
+            self.packets += 1
+            self.last = packet
+
+    def position(self) -> float:
+        """How far into the file it was, 0 to 1; never less than it was before."""
+        if self.last is not None and self.last.pos is not None:
+            self._position = min(1.0, max(self._position, self.last.pos / self._size))
+        return self._position
 
 
 def check_complete(source: Source, watch: PacketWatch, decoded: int) -> None:

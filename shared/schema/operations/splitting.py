@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from shared.schema.edits import Edited
+from shared.schema.edits import LONGEST_SECONDS, Edited
 from shared.schema.operations.base import Operation
 from shared.schema.operations.encodings import AudioFormat, Encoding
 
@@ -42,10 +42,12 @@ class Split(Operation, Edited, Encoding):
 
     op: Literal["split"] = "split"
     at_silence: SplitAtSilence | None = Field(default=None, description="Cut at silences.")
-    at_seconds: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+    at_seconds: tuple[Annotated[float, Field(gt=0, le=LONGEST_SECONDS)], ...] = Field(
         default=(), max_length=MAX_PARTS - 1, description="Cut at these times, in rising order, 0.01 s apart or more."
     )
-    every_seconds: float | None = Field(default=None, ge=0.1, description="Cut into parts of this length.")
+    every_seconds: float | None = Field(
+        default=None, ge=0.1, le=LONGEST_SECONDS, description="Cut into parts of this length."
+    )
     files: bool = Field(default=True, description="Write a file for each part; false: the list of chapters alone.")
     max_parts: int = Field(
         default=100, ge=1, le=MAX_PARTS, description="More parts than that are an error, not a pile of files."

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from shared.schema.edits import Edited
+from shared.schema.edits import MAX_CHAINS, Edited
 from shared.schema.operations.base import Operation
 from shared.schema.operations.encodings import Normalize, Transcode
 from shared.schema.operations.measurements import Acx, Loudness, Probe, Silence
@@ -27,7 +27,8 @@ def with_names(operations: tuple[AnyOperation, ...]) -> tuple[AnyOperation, ...]
     """The same operations, each with a name of its own.
 
     Raises:
-        ValueError: two operations were given the same name, or would write files of the same name.
+        ValueError: two operations were given the same name, or would write files of the same name; or there are too
+            many different chains of edits.
     """
     taken = {operation.name for operation in operations if operation.name is not None}
     if len(taken) < sum(operation.name is not None for operation in operations):
@@ -44,6 +45,7 @@ def with_names(operations: tuple[AnyOperation, ...]) -> tuple[AnyOperation, ...]
             operation = operation.model_copy(update={"name": candidate})  # noqa: PLW2901
         named.append(operation)
     _check_stems(named)
+    _check_chains(named)
     return tuple(named)
 
 
@@ -58,6 +60,13 @@ def _check_stems(operations: Sequence[Operation]) -> None:
             stems = {f"{operation.name}-{track}" for track in operation.album}
         if clashing := stems & names:
             raise ValueError(f"the operation {clashing.pop()} has the name of a file of the operation {operation.name}")
+
+
+def _check_chains(operations: Iterable[Operation]) -> None:
+    """Each chain runs beside the others, and may keep a copy of the audio on disk."""
+    chains = {operation.edits if isinstance(operation, Edited) else () for operation in operations} - {()}
+    if len(chains) > MAX_CHAINS:
+        raise ValueError(f"a job has at most {MAX_CHAINS} different chains of edits, and this one {len(chains)}")
 
 
 def input_names(operations: Iterable[Operation]) -> frozenset[str]:

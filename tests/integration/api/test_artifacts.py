@@ -39,6 +39,8 @@ async def test_the_whole_file(api: httpx.AsyncClient, finished: Finished) -> Non
     assert answer.headers["etag"] == TAG
     assert answer.headers["accept-ranges"] == "bytes"
     assert answer.headers["x-content-type-options"] == "nosniff"
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'; sandbox;")
+    assert answer.headers["content-disposition"].startswith("attachment;")
     assert answer.headers["content-disposition"] == (
         "attachment; filename=\"Gr__e 1-transcode.opus\"; filename*=UTF-8''Gr%C3%B6%C3%9Fe%201-transcode.opus"
     )

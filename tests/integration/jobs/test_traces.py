@@ -1,6 +1,8 @@
 """One trace from the HTTP request through Redis into the worker's steps, as a collector receives it."""
 
+import json
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -8,6 +10,7 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from tests.audio_files import recording
+from tests.remote_server import RemoteServer, answer
 from tests.system import System
 
 TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
@@ -63,17 +66,32 @@ def collector() -> Iterator[Collector]:
     collector.close()
 
 
-def test_one_trace_from_the_request_into_the_workers_steps(system: System, collector: Collector) -> None:
+def test_one_trace_from_the_request_into_the_workers_steps_and_to_the_webhook(
+    system: System, collector: Collector
+) -> None:
     system.environment = {
         **system.environment,
         "OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint,
         "OTEL_BSP_SCHEDULE_DELAY": "100",
+        "WAVEMILL_OUTBOUND_ALLOWED_NETWORKS": "127.0.0.1",
     }
     system.client.headers["traceparent"] = f"00-{TRACE_ID}-b7ad6b7169203331-01"
     worker = system.start_worker(concurrency=1)
-    api = system.start_api()
-    job = system.finished(system.submit(recording(), {"op": "loudness"}, {"op": "waveform"})["id"])
-    assert job["status"] == "succeeded"
+    api, monitor = system.start_api(), system.start_monitor()
+    with RemoteServer() as receiver:
+        receiver.handlers["/hook"] = answer(204)
+        spec = {"operations": [{"op": "loudness"}, {"op": "waveform"}], "webhook": {"url": receiver.url("/hook")}}
+        submitted = system.client.post(
+            "/api/jobs", data={"spec": json.dumps(spec)}, files={"file": ("talk.wav", recording().read_bytes())}
+        ).json()
+        job = system.finished(submitted["id"])
+        assert job["status"] == "succeeded"
+        deliveries = f"/api/webhooks/{job['webhook']['id']}/deliveries"
+        deadline = time.monotonic() + 60
+        while [each["status"] for each in system.client.get(deliveries).json()["deliveries"]] != ["delivered"]:
+            assert time.monotonic() < deadline, system.log()[-4000:]
+            time.sleep(0.1)
+    monitor.stop()
     worker.stop()
     api.stop()
     ours = {
@@ -90,6 +108,9 @@ def test_one_trace_from_the_request_into_the_workers_steps(system: System, colle
         above = ancestors(by_name[step])
         assert above[:2] == [("wavemill-worker", step), ("wavemill-worker", "job")]
         assert above[-2:] == [("wavemill-api", "POST /api/jobs"), ("client", "b7ad6b7169203331")]
+    above = ancestors(by_name["send"])
+    assert above[:2] == [("wavemill-worker", "send"), ("wavemill-worker", "deliver webhook")]
+    assert above[-2:] == [("wavemill-api", "POST /api/jobs"), ("client", "b7ad6b7169203331")]
     for part in ("decode", "meter", "waveform"):
         assert ancestors(by_name[part])[:2] == [("wavemill-worker", part), ("wavemill-worker", "process")]
     logged = {

@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -167,7 +168,7 @@ def test_the_end_of_a_job_is_told(place: Place) -> None:
         json={
             "input": {"id": job["input"]["id"]},
             "operations": [{"op": "probe"}],
-            "not_before": "2090-01-01T00:00:00Z",
+            "not_before": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
         },
     ).json()
     place.api.post(f"/api/jobs/{job['id']}/cancel")

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from services.worker.audio import errors
-from services.worker.audio.edits import Chain
+from services.worker.audio.edits import Chain, Holds
 from services.worker.audio.edits import hold as hold_module
 from services.worker.audio.engine import process
 from services.worker.audio.inputs import Inputs
@@ -203,7 +203,7 @@ def test_it_does_not_matter_how_the_audio_comes_in(
     def run(sizes: list[int]) -> Any:
         bounds = np.minimum(np.cumsum([0, *(sizes * (1 + signal.shape[1] // sum(sizes)))]), signal.shape[1])
         blocks = (Block.ready(signal[:, a:b], 0.0) for a, b in itertools.pairwise(bounds) if b > a)
-        own = Chain(edits, Pcm(8000, ("FC",), Resolution.FLOAT), Inputs({}, Limits()), scratch)
+        own = Chain(edits, Pcm(8000, ("FC",), Resolution.FLOAT), Inputs({}, Limits()), Holds(scratch))
         return np.concatenate([block.samples for block in own.apply(blocks)], axis=1)
 
     assert np.array_equal(run(sizes), run([signal.shape[1]]))

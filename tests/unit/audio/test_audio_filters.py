@@ -35,7 +35,7 @@ def test_high_pass_is_that_of_ffmpeg(tmp_path: Path) -> None:
 
 
 def test_high_pass_beyond_the_sample_rate_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(errors.FilterTooHigh, match="below half"):
+    with pytest.raises(errors.SampleRateTooLow, match="below half"):
         edited(tmp_path, voice_like(1, 4000, 1), 4000, {"edit": "high_pass", "frequency_hz": 2000})
 
 
@@ -76,3 +76,8 @@ def test_denoise_moves_no_sample(tmp_path: Path, rate: int, channels: int) -> No
 
 def test_denoise_of_less_than_a_window(tmp_path: Path) -> None:
     assert edited(tmp_path, voice_like(0.005, RATE, 1), RATE, {"edit": "denoise"}).shape == (1, 240)
+
+
+def test_denoise_of_what_is_hardly_audio_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(errors.SampleRateTooLow, match="leave denoise out"):
+        edited(tmp_path, voice_like(1, 60, 1), 60, {"edit": "denoise"})

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from services.worker.audio import errors
+from services.worker.audio.edits import Holds
 from services.worker.audio.edits import hold as hold_module
-from services.worker.audio.edits.hold import Hold
 from services.worker.audio.engine import Extra, Limits, process
 from shared.schema.operations import Loudness, Transcode, operations_adapter
 from tests.unit.audio.editing import edited
@@ -140,18 +140,26 @@ def test_limits_hold_for_all_inputs_together(tmp_path: Path) -> None:
 def test_a_long_wait_is_spent_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hold_module, "_MOST_BYTES", 1000)
     numbers = np.arange(20_000, dtype=np.float32).reshape(2, -1)
-    hold = Hold(tmp_path)
+    holds = Holds(tmp_path)
+    hold, other = holds.hold(), holds.hold()
     for start in range(0, 10_000, 50):
         hold.put(numbers[:, start : start + 50])
     assert hold.frames == 10_000
-    # 400 bytes each: two stay in memory.
+    # 400 bytes each: two stay in memory, which is shared by all holds.
     assert len(list(tmp_path.iterdir())) == 198
+    other.put(numbers[:, :50])
+    assert len(list(tmp_path.iterdir())) == 199
+    other.drop(50)
     assert np.array_equal(hold.take_whole(130), numbers[:, :130])
     hold.drop(4001)
     assert np.array_equal(hold.take_whole(3000), numbers[:, 4131:7131])
     assert hold.frames == 10_000 - 7131
     assert np.array_equal(np.concatenate(list(hold.take(10**9)), axis=1), numbers[:, 7131:])
     assert hold.frames == 0
+    assert not list(tmp_path.iterdir())
+    # All of the memory is free again.
+    hold.put(numbers[:, :100])
+    hold.put(numbers[:, :25])
     assert not list(tmp_path.iterdir())
 
 

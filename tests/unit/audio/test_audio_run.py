@@ -1,9 +1,7 @@
-"""How a run behaves: progress, cancelling, trouble of the machine, what is left behind, memory, the scratch file."""
+"""How a run behaves: progress, cancelling, trouble of the machine, what is left behind, the scratch file."""
 
 import itertools
 import resource
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -170,34 +168,6 @@ def test_spool_gives_back_what_it_was_given(tmp_path: Path, resolution: Resoluti
         assert blocks[-1].position == 1
     size = 2 if resolution is Resolution.INT16 else 4
     assert (tmp_path / "spool").stat().st_size == whole.size * size
-
-
-def test_memory_does_not_grow_with_length(tmp_path: Path) -> None:
-    """Peak memory of a process that has 3 minutes to do, against one that has 20 seconds."""
-
-    def peak(seconds: int) -> int:
-        source = save(tmp_path / "a.wav", np.tile(voice_like(10, 48_000, 2), (1, seconds // 10)), 48_000)
-        program = (
-            "import resource, sys; from services.worker.audio.cli import main; assert main(sys.argv[1:]) == 0;"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
-        )
-        outputs = (
-            "--waveform",
-            tmp_path / "o.dat",
-            "--normalize",
-            tmp_path / "o.wav",
-            "--transcode",
-            tmp_path / "p.wav",
-            "--spectrogram",
-            tmp_path / "o.png",
-            "--silence",
-            tmp_path / "o.json",
-        )
-        command = [sys.executable, "-c", program, source, "--loudness", *outputs]
-        done = subprocess.run(list(map(str, command)), capture_output=True, check=True, timeout=100, text=True)
-        return int(done.stderr)
-
-    assert peak(180) < 1.2 * peak(20)
 
 
 def test_pass_raises_what_a_consumer_raised_and_stops() -> None:

@@ -112,3 +112,10 @@ def test_too_many_parts_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(errors.TooManyParts, match="more than the 3 parts"):
         split(source, output, every_seconds=1, max_parts=3)
     assert not list(output.iterdir())
+
+
+def test_of_several_times_in_one_sample_there_is_one_cut(tmp_path: Path) -> None:
+    # 0.1 s is a fifth of a sample.
+    source = save(tmp_path / "a.wav", voice_like(10, 2, 1), 2)
+    _, result = split(source, tmp_path, every_seconds=0.1, files=False)
+    assert times(result) == [(n / 2, (n + 1) / 2) for n in range(20)]

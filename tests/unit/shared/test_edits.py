@@ -31,6 +31,7 @@ def test_every_operation_but_probe_takes_edits() -> None:
         {"edit": "trim", "end_seconds": 1, "duration_seconds": 1},
         {"edit": "trim", "start_seconds": 2, "end_seconds": 2},
         {"edit": "trim", "start_seconds": -1},
+        {"edit": "trim", "start_seconds": 1e300},
         {"edit": "fade"},
         {"edit": "fade", "in_seconds": float("nan")},
         {"edit": "fade", "in_seconds": 1, "curve": "round"},
@@ -55,6 +56,8 @@ def test_an_edit_that_makes_no_sense_is_refused(edit: dict[str, Any]) -> None:
         {"op": "split", "every_seconds": 60, "at_seconds": [1]},
         {"op": "split", "at_seconds": [2, 1]},
         {"op": "split", "at_seconds": [0]},
+        {"op": "split", "at_seconds": [1, 1e300]},
+        {"op": "split", "every_seconds": 1e300},
         {"op": "split", "every_seconds": 60, "max_parts": 501},
         {"op": "normalize", "album": ["a", "a"]},
         {"op": "normalize", "check": "cd"},
@@ -73,6 +76,16 @@ def test_an_operation_that_makes_no_sense_is_refused(operation: dict[str, Any]) 
 def test_two_operations_never_write_the_same_file(operation: dict[str, Any], other: str) -> None:
     with pytest.raises(ValidationError, match=f"{other} has the name of a file"):
         spec(operation, {"op": "transcode", "format": "mp3", "name": other})
+
+
+def test_a_job_has_a_few_chains_of_edits() -> None:
+    def trimmed(count: int) -> list[dict[str, Any]]:
+        edits = [[{"edit": "trim", "start_seconds": start}] for start in range(count)]
+        return [{"op": "loudness", "edits": chain} for chain in (*edits, *edits, [])]
+
+    spec(*trimmed(8))
+    with pytest.raises(ValidationError, match="at most 8 different chains of edits, and this one 9"):
+        spec(*trimmed(9))
 
 
 def test_the_inputs_that_operations_name() -> None:

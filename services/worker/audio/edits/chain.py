@@ -1,13 +1,12 @@
 """The edits of one track, each fed with what the one before gives."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 
 from services.worker.audio.edits.fades import fade
 from services.worker.audio.edits.high_pass import high_pass
-from services.worker.audio.edits.hold import Hold
+from services.worker.audio.edits.hold import Holds
 from services.worker.audio.edits.joins import join
 from services.worker.audio.edits.noise import denoise
 from services.worker.audio.edits.silences import SilenceRemover, trim_silence
@@ -38,11 +37,11 @@ class Chain:
         pcm: of what comes out: as what goes in, but for the resolution.
     """
 
-    def __init__(self, edits: Sequence[AnyEdit], pcm: Pcm, inputs: Inputs, scratch: Path) -> None:
+    def __init__(self, edits: Sequence[AnyEdit], pcm: Pcm, inputs: Inputs, holds: Holds) -> None:
         self.pcm = pcm
         self._edits = edits
         self._inputs = inputs
-        self._scratch = scratch
+        self._holds = holds
         if not all(self._keeps_samples(edit) for edit in edits):
             self.pcm = Pcm(pcm.sample_rate, pcm.channels, pcm.resolution.once_changed)
 
@@ -73,12 +72,12 @@ class Chain:
                 edited = trim(stream, self._frames(edit.start_seconds), self._end(edit))
             case Fade():
                 into, out_of = self._frames(edit.in_seconds), self._frames(edit.out_seconds)
-                edited = fade(stream, into, out_of, edit.curve, self._hold())
+                edited = fade(stream, into, out_of, edit.curve, self._holds.hold())
             case Concatenate() | Intro() | Outro():
                 edited = self._joined(stream, edit)
             case TrimSilence():
                 padding = self._frames(edit.padding_seconds)
-                edited = trim_silence(stream, _amplitude(edit.threshold_dbfs), padding, edit.ends, self._hold())
+                edited = trim_silence(stream, _amplitude(edit.threshold_dbfs), padding, edit.ends, self._holds.hold())
             case RemoveSilence():
                 edited = self._remover(edit).remove(stream)
             case HighPass():
@@ -92,7 +91,7 @@ class Chain:
         for name in edit.input_names():
             other = self._inputs.as_part_of(name, self.pcm)
             first, second = (other, stream) if isinstance(edit, Intro) else (stream, other)
-            stream = join(first, second, overlap, self._hold(), self._hold())
+            stream = join(first, second, overlap, self._holds.hold(), self._holds.hold())
         return stream
 
     def _keeps_samples(self, edit: AnyEdit) -> bool:
@@ -112,7 +111,7 @@ class Chain:
             longest=self._frames(edit.min_seconds),
             keep=self._frames(edit.keep_seconds),
             overlap=self._frames(edit.crossfade_seconds),
-            quiet=self._hold(),
+            quiet=self._holds.hold(),
         )
 
     def _end(self, edit: Trim) -> int | None:
@@ -122,9 +121,6 @@ class Chain:
 
     def _frames(self, seconds: float) -> int:
         return round(seconds * self.pcm.sample_rate)
-
-    def _hold(self) -> Hold:
-        return Hold(self._scratch)
 
 
 def _amplitude(dbfs: float) -> float:

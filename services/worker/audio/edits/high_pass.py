@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from services.worker.audio.errors import FilterTooHigh
+from services.worker.audio.errors import SampleRateTooLow
 from services.worker.audio.loudness.block_filter import BlockFilter
 from services.worker.audio.pcm import Pcm, Samples
 
@@ -15,7 +15,7 @@ def high_pass(stream: Iterator[Samples], pcm: Pcm, frequency_hz: float, order: i
     """Filtered; nothing is delayed but by the filter's own phase.
 
     Raises:
-        FilterTooHigh: the sample rate does not reach so far.
+        SampleRateTooLow: the sample rate does not reach so far.
     """
     sections = BlockFilter(butterworth(frequency_hz, order, pcm.sample_rate), len(pcm.channels))
     for samples in stream:
@@ -26,10 +26,10 @@ def butterworth(frequency_hz: float, order: int, sample_rate: int) -> NDArray[np
     """Second-order sections, shape (sections, 6), by the bilinear transform: 3.01 dB down at the frequency.
 
     Raises:
-        FilterTooHigh: the frequency is not below half of the sample rate.
+        SampleRateTooLow: the frequency is not below half of the sample rate.
     """
     if 2 * frequency_hz >= sample_rate:
-        raise FilterTooHigh(
+        raise SampleRateTooLow(
             f"A high-pass filter at {frequency_hz:g} Hz would leave nothing of audio of {sample_rate} Hz: "
             "choose a frequency below half of the sample rate."
         )

@@ -1,6 +1,7 @@
-"""A delay line of any length: what is not yet due waits in memory, and on disk where it is much."""
+"""Delay lines of any length: what is not yet due waits in memory, and on disk where it is much."""
 
 import itertools
+import threading
 from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +12,36 @@ import numpy as np
 from services.worker.audio.pcm import Samples
 
 _MOST_BYTES = 16 << 20
-_numbers = itertools.count()
+
+
+class Holds:
+    """Makes the holds of one run, which have so many bytes of memory together; the rest goes to `scratch`."""
+
+    def __init__(self, scratch: Path) -> None:
+        self._scratch = scratch
+        self._numbers = itertools.count()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def hold(self) -> "Hold":
+        """Another one, empty."""
+        return Hold(self)
+
+    def take_room(self, size: int) -> bool:
+        """Whether there are so many bytes left; they are then taken."""
+        with self._lock:
+            fits = self._bytes + size <= _MOST_BYTES
+            self._bytes += size if fits else 0
+            return fits
+
+    def give_room(self, size: int) -> None:
+        """So many bytes are free again."""
+        with self._lock:
+            self._bytes -= size
+
+    def path(self) -> Path:
+        """Where a piece on disk may be."""
+        return self._scratch / f"held-{next(self._numbers)}.npy"
 
 
 class _Spilled(NamedTuple):
@@ -26,11 +56,10 @@ class Hold:
         frames: how many wait.
     """
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, holds: Holds) -> None:
         self.frames = 0
-        self._scratch = scratch
+        self._holds = holds
         self._pieces: deque[Samples | _Spilled] = deque()
-        self._bytes = 0
 
     def put(self, samples: Samples) -> None:
         """Take in a block, shape (channels, frames)."""
@@ -38,11 +67,10 @@ class Hold:
         if not frames:
             return
         self.frames += frames
-        if self._bytes + samples.nbytes <= _MOST_BYTES:
-            self._bytes += samples.nbytes
+        if self._holds.take_room(samples.nbytes):
             self._pieces.append(samples)
         else:
-            path = self._scratch / f"held-{next(_numbers)}.npy"
+            path = self._holds.path()
             np.save(path, samples)
             self._pieces.append(_Spilled(path, frames))
 
@@ -52,8 +80,8 @@ class Hold:
             piece = self._load(self._pieces.popleft())
             due, rest = piece[:, :frames], piece[:, frames:]
             if rest.shape[1]:
-                self._bytes += rest.nbytes
                 self._pieces.appendleft(rest)
+            self._holds.give_room(due.nbytes)
             self.frames -= due.shape[1]
             frames -= due.shape[1]
             yield due
@@ -75,11 +103,12 @@ class Hold:
                 frames -= sum(piece.shape[1] for piece in self.take(min(frames, _frames(first))))
 
     def _load(self, piece: Samples | _Spilled) -> Samples:
+        """A piece in memory; one that was on disk takes room there, whether there is any or not."""
         if isinstance(piece, _Spilled):
             samples: Samples = np.load(piece.path)
             piece.path.unlink()
+            self._holds.give_room(-samples.nbytes)
             return samples
-        self._bytes -= piece.nbytes
         return piece
 
 

@@ -8,16 +8,25 @@ import numpy as np
 from av import AudioFrame
 from av.filter import Graph
 
+from services.worker.audio.errors import SampleRateTooLow
 from services.worker.audio.layouts import STANDARD_LAYOUTS
 from services.worker.audio.pcm import PLANES_PYAV_CAN_COUNT, Pcm, Samples
 from shared.schema.edits import Denoise
 
 # afftdn's own default, from where it starts to look for the level.
 _FIRST_GUESS_DBFS = -50.0
+# afftdn refuses less than 80 Hz; up to this its bands are too few to tell noise from sound.
+_LEAST_RATE = 1000
 
 
 def denoise(stream: Iterator[Samples], pcm: Pcm, asked: Denoise) -> Iterator[Samples]:
-    """The audio with its steady noise turned down, each sample where it was."""
+    """The audio with its steady noise turned down, each sample where it was.
+
+    Raises:
+        SampleRateTooLow: there is no spectrum to speak of.
+    """
+    if pcm.sample_rate < _LEAST_RATE:
+        raise SampleRateTooLow(f"Noise cannot be found in audio of {pcm.sample_rate} Hz: leave denoise out.")
     # afftdn goes on in steps of an eightieth of a second and is two of them late, without saying so in its timestamps.
     latency = 2 * (pcm.sample_rate // 80)
     filters = [_Filter(pcm, channels, asked) for channels in _groups(len(pcm.channels))]

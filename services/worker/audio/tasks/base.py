@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 
 from services.worker.audio.cover import Cover, read_cover
-from services.worker.audio.edits import Chain
+from services.worker.audio.edits import Chain, Holds
 from services.worker.audio.encoders import Labels
 from services.worker.audio.layouts import Mixer
 from services.worker.audio.loudness import LoudnessMeter, Measurement, Series
@@ -27,14 +27,16 @@ class Workspace:
         source: the input.
         chain: the edits; None where there are none.
         pcm: of the audio as edited.
+        holds: for what has to wait.
         output_dir, scratch: where files go.
         meters: one for each layout that the audio is measured in.
         frames: length of the audio as edited, as far as it went by.
     """
 
-    def __init__(self, source: Source, chain: Chain | None, output_dir: Path, scratch: Path) -> None:
+    def __init__(self, source: Source, chain: Chain | None, holds: Holds, output_dir: Path, scratch: Path) -> None:
         self.source = source
         self.chain = chain
+        self.holds = holds
         self.pcm = source.pcm if chain is None else chain.pcm
         self.output_dir = output_dir
         self.scratch = scratch

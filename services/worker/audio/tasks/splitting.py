@@ -5,7 +5,6 @@ import json
 from collections.abc import Sequence
 
 from services.worker.audio.cuts import Cuts, CutsAtSilence, CutsAtTimes
-from services.worker.audio.edits.hold import Hold
 from services.worker.audio.encoders import plan_encoding
 from services.worker.audio.errors import TooManyParts
 from services.worker.audio.parts import PartWriter
@@ -31,7 +30,7 @@ class SplitTask(Task):
         self._starts = [0]
         self._writer: PartWriter | None = None
         if operation.files:
-            hold = Hold(workspace.scratch)
+            hold = workspace.holds.hold()
             self._writer = PartWriter(workspace.pcm, self._plan, self._cuts.lead, hold, self._render)
 
     def encoding(self) -> Sequence[Consumer]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from services.worker.audio.edits import Chain
+from services.worker.audio.edits import Chain, Holds
 from services.worker.audio.inputs import Inputs
 from services.worker.audio.source import Source
 from services.worker.audio.tasks.base import Workspace
@@ -22,6 +22,7 @@ class Workspaces:
         self._scratch = scratch
         self._sources: dict[str | None, Source] = {None: main}
         self._workspaces: dict[str | None, dict[Edits, Workspace]] = {None: {}}
+        self._holds = Holds(scratch)
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -54,7 +55,7 @@ class Workspaces:
     def _make(self, edits: Edits, source: Source) -> Workspace:
         scratch = self._scratch / str(sum(map(len, self._workspaces.values())))
         scratch.mkdir()
-        chain = Chain(edits, source.pcm, self._inputs, scratch) if edits else None
-        workspace = Workspace(source, chain, self._output_dir, scratch)
+        chain = Chain(edits, source.pcm, self._inputs, self._holds) if edits else None
+        workspace = Workspace(source, chain, self._holds, self._output_dir, scratch)
         self._open.callback(workspace.close)
         return workspace
