@@ -38,6 +38,23 @@ _PRESET = {
 }
 
 _WEBHOOK_ID = "0190163e-02d1-7b11-8f2e-6d1f0a3c9b42"
+_KEY = {
+    "id": "0190163d-7c55-7d10-8f0e-2a6b1c9d4e37",
+    "name": "podcast site",
+    "prefix": "wm_pX4w",
+    "scopes": ["submit", "read"],
+    "created_at": "2026-03-01T09:00:00Z",
+    "expires_at": "2030-01-01T00:00:00Z",
+    "revoked_at": None,
+    "previous_expires_at": None,
+    "limits": {
+        "requests_per_second": None,
+        "burst": None,
+        "max_queued_jobs": None,
+        "max_running_jobs": 4,
+        "max_stored_bytes": None,
+    },
+}
 _WEBHOOK = {
     "id": _WEBHOOK_ID,
     "url": "https://example.com/wavemill",
@@ -182,6 +199,10 @@ EXAMPLES: Mapping[str, Any] = {
         "preset": "podcast",
         "metadata": {"customer": "42"},
     },
+    "KeyView": _KEY,
+    "NewKey": {**_KEY, "secret": "wm_pX4wq0mB7cQ9yV1tE6sK3hN8rD2fJ5gLzA-uW_oTiYk"},
+    "KeyList": {"keys": [_KEY]},
+    "Rotation": {"overlap_seconds": 3600},
     "PresetView": _PRESET,
     "PresetList": {"presets": [_PRESET]},
     "Liveness": {"status": "alive"},

@@ -74,7 +74,7 @@ class KeyRequest(BaseModel):
         default=(Scope.SUBMIT, Scope.READ), min_length=1, max_length=len(Scope), description="What it is good for."
     )
     expires_at: AwareDatetime | None = Field(default=None, description="From then on it is refused; null: never.")
-    limits: KeyLimits = KeyLimits()
+    limits: KeyLimits = Field(default=KeyLimits(), description="How much of the API it may use.")
 
     @model_validator(mode="after")
     def _has_each_scope_once(self) -> Self:
@@ -101,14 +101,14 @@ class KeyView(BaseModel):
     id: UUID
     name: str
     prefix: str = Field(description="The beginning of its secret.")
-    scopes: tuple[Scope, ...]
+    scopes: tuple[Scope, ...] = Field(description="What it is good for.")
     created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
+    expires_at: datetime | None = Field(description="From then on it is refused; null: never.")
+    revoked_at: datetime | None = Field(description="Since when it is refused for good; null: it is not.")
     previous_expires_at: datetime | None = Field(
         description="Until when the secret before the last rotation still serves."
     )
-    limits: KeyLimits
+    limits: KeyLimits = Field(description="How much of the API it may use.")
 
 
 class NewKey(KeyView):
@@ -122,4 +122,4 @@ class KeyList(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    keys: tuple[KeyView, ...]
+    keys: tuple[KeyView, ...] = Field(description="The keys, also those that are revoked.")

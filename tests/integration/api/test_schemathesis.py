@@ -37,7 +37,7 @@ async def test_every_answer_is_one_that_the_document_names(keyed: Keyed, tmp_pat
     key = await keyed.make(scopes=["admin", "submit", "read"], limits={"requests_per_second": 0})
     (tmp_path / "schemathesis.toml").write_text(_CONFIGURATION)
     (tmp_path / "schemathesis_hooks.py").write_text(_HOOKS)
-    arguments = [
+    arguments: list[str | Path] = [
         *(Path(sys.executable).with_name("st"), "run", f"{keyed.system.client.base_url}/openapi.json"),
         *("--header", f"Authorization: Bearer {key.secret}", "--checks", "all"),
         # Its coverage phase takes thousands of requests, and minutes.
