@@ -120,10 +120,10 @@ class Batches:
         its_jobs = jobs.c.batch_id == batch_id
         # Nobody works on it, nor fetches what it is to work on.
         waits = jobs.c.status.in_([JobStatus.QUEUED, JobStatus.FETCHING]) & jobs.c.lease_token.is_(None)
-        page = select(jobs.c.id).where(its_jobs, waits).limit(_ROWS).with_for_update()
+        page = select(jobs.c.id).where(its_jobs, waits).limit(_ROWS).with_for_update().cte("page")
         waiting = (
             update(jobs)
-            .where(jobs.c.id.in_(page.scalar_subquery()), waits)
+            .where(jobs.c.id.in_(select(page.c.id)), waits)
             .values(
                 status=JobStatus.CANCELED,
                 cancel_requested=True,

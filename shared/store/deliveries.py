@@ -141,10 +141,12 @@ class Deliveries:
             .order_by(webhook_deliveries.c.due_at)
             .limit(limit)
             .with_for_update(skip_locked=True)
+            # As in Jobs.release_due.
+            .cte("due")
         )
         dispatched = (
             update(webhook_deliveries)
-            .where(webhook_deliveries.c.id.in_(due.scalar_subquery()), is_pending)
+            .where(webhook_deliveries.c.id.in_(select(due.c.id)), is_pending)
             .values(dispatched_at=now)
             .returning(webhook_deliveries.c.id, webhook_deliveries.c.traceparent)
         )

@@ -361,10 +361,12 @@ class Jobs:
             .order_by(jobs.c.not_before)
             .limit(limit)
             .with_for_update(skip_locked=True)
+            # Not a subquery: PostgreSQL may run that once for each job, and so come to more of them than the limit.
+            .cte("due")
         )
         released = (
             update(jobs)
-            .where(jobs.c.id.in_(due.scalar_subquery()), is_delayed)
+            .where(jobs.c.id.in_(select(due.c.id)), is_delayed)
             .values(not_before=None, dispatched_at=now, held=may_be_held())
         )
         return await self._dispatched(released)

@@ -61,7 +61,7 @@ async def follow_job(
 
     async def events(until: anyio.Event) -> AsyncIterator[ServerSentEvent]:
         async for event in resources.watch.follow(job_id, after=after, until=until):
-            yield ServerSentEvent(event.model_dump_json(), event=event.type, id=str(Place.of(event)))
+            yield ServerSentEvent(event.model_dump_json(exclude={"key_id"}), event=event.type, id=str(Place.of(event)))
 
     return event_source(resources, caller, events)
 

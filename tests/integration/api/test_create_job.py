@@ -93,7 +93,7 @@ DEEP = '{"operations": ' + "[" * 1000 + "]" * 1000 + "}"
         ('{"operations": [{"op": "normalize", "target_lufs": 1e999}]}', ["#/spec/operations/0/target_lufs"]),
         ('{"operations": [{"op": "waveform", "formats": ["dat", "gif"]}]}', ["#/spec/operations/0/formats/1"]),
         ('{"operations": [{"op": "probe", "name": "../x"}]}', ["#/spec/operations/0/name"]),
-        ('{"operations": [{"op": "probe", "name": "a"}, {"op": "loudness", "name": "a"}]}', ["#/spec"]),
+        ('{"operations": [{"op": "probe", "name": "a"}, {"op": "loudness", "name": "a"}]}', ["#/spec/operations"]),
         ('{"operations": [{"op": "probe"}], "priority": "urgent"}', ["#/spec/priority"]),
         ('{"operations": [{"op": "probe"}], "input": {"id": "x"}}', ["#/spec/input"]),
         ('{"operations": [' + ",".join(['{"op": "probe"}'] * 33) + "]}", ["#/spec/operations"]),

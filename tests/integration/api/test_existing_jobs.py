@@ -83,15 +83,16 @@ async def test_pages_hold_each_job_once_while_jobs_are_made(api: httpx.AsyncClie
 
 
 async def test_the_last_page_is_known_to_be_the_last(api: httpx.AsyncClient) -> None:
-    total = len((await api.get("/api/jobs", params={"limit": 200})).json()["jobs"])
-    if total < 2:
-        await submit(api), await submit(api)
-        total += 2
-    page = (await api.get("/api/jobs", params={"limit": total})).json()
-    assert (len(page["jobs"]), page["next_cursor"]) == (total, None)
-    page = (await api.get("/api/jobs", params={"limit": total - 1})).json()
+    upload = (await submit(api))["input"]
+    body = {"input": {"id": upload["id"]}, "operations": [{"op": "probe"}], "metadata": {"pages": "two"}}
+    for _ in range(2):
+        assert (await api.post("/api/jobs", json=body)).status_code == 202
+    wanted = {"metadata": "pages=two"}
+    page = (await api.get("/api/jobs", params={**wanted, "limit": 2})).json()
+    assert (len(page["jobs"]), page["next_cursor"]) == (2, None)
+    page = (await api.get("/api/jobs", params={**wanted, "limit": 1})).json()
     assert page["next_cursor"] is not None
-    page = (await api.get("/api/jobs", params={"cursor": page["next_cursor"]})).json()
+    page = (await api.get("/api/jobs", params={**wanted, "cursor": page["next_cursor"]})).json()
     assert (len(page["jobs"]), page["next_cursor"]) == (1, None)
 
 

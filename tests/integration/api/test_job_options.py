@@ -135,7 +135,7 @@ async def test_a_spec_is_validated_without_being_done(api: httpx.AsyncClient) ->
     assert answer.status_code == 200, answer.text
     plan = answer.json()
     assert [operation["name"] for operation in plan["operations"]] == ["transcode", "listen", "waveform", "loudness"]
-    assert plan["operations"][2]["samples_per_pixel"] == 256
+    assert plan["operations"][2]["bits"] == 8
     files = [(file["operation"], file["name"], file["media_type"]) for file in plan["artifacts"]]
     assert files == [
         ("transcode", "transcode.opus", "audio/ogg"),

@@ -85,7 +85,7 @@ async def test_a_job_has_the_presets_operations_of_its_day_and_its_own_overrides
     assert job["preset"] == "day"
     assert (normalize["target_lufs"], normalize["bitrate_kbps"], normalize["format"]) == (-14, 192, "mp3")
     assert normalize["edits"][0]["frequency_hz"] == 80
-    assert waveform["samples_per_pixel"] == 256
+    assert waveform["bits"] == 8
     assert (await put(api, "day", {"operations": [{"op": "probe"}]})).status_code == 200
     assert (await api.get(f"/api/jobs/{job['id']}")).json()["operations"] == job["operations"]
     plan = (await api.post("/api/jobs:validate", json={"preset": "day"})).json()

@@ -15,6 +15,8 @@ FILE_PART = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filen
 
 
 async def test_an_upload_is_stored_under_its_digest(api: httpx.AsyncClient, store: Store, blobs_folder: Path) -> None:
+    # What other tests have begun and not ended.
+    incoming = files_under(blobs_folder / "incoming")
     data = b"RIFF" + bytes(range(256)) * 100
     answer = await api.post("/api/uploads", files={"file": ("talk.wav", data)})
     assert answer.status_code == 201
@@ -22,10 +24,12 @@ async def test_an_upload_is_stored_under_its_digest(api: httpx.AsyncClient, stor
     digest = hashlib.sha256(data).hexdigest()
     assert (upload["sha256"], upload["size_bytes"], upload["filename"]) == (digest, len(data), "talk.wav")
     assert (blobs_folder / "inputs" / digest[:2] / digest).read_bytes() == data
-    assert files_under(blobs_folder / "incoming") == set()
+    assert files_under(blobs_folder / "incoming") == incoming
 
 
 async def test_equal_bytes_are_stored_once(api: httpx.AsyncClient, blobs_folder: Path) -> None:
+    # What other tests have begun and not ended.
+    incoming = files_under(blobs_folder / "incoming")
     data = b"the same bytes"
     first, second = [(await api.post("/api/uploads", files={"file": (name, data)})).json() for name in ("1", "2")]
     assert first["id"] != second["id"]
@@ -33,16 +37,18 @@ async def test_equal_bytes_are_stored_once(api: httpx.AsyncClient, blobs_folder:
     assert [name for name in files_under(blobs_folder) if name.endswith(first["sha256"])] == [
         f"inputs/{first['sha256'][:2]}/{first['sha256']}"
     ]
-    assert files_under(blobs_folder / "incoming") == set()
+    assert files_under(blobs_folder / "incoming") == incoming
 
 
 async def test_equal_bytes_at_the_same_time(api: httpx.AsyncClient, blobs_folder: Path) -> None:
+    # What other tests have begun and not ended.
+    incoming = files_under(blobs_folder / "incoming")
     data = b"at once" * 10_000
     answers = await asyncio.gather(*(api.post("/api/uploads", files={"file": ("a", data)}) for _ in range(8)))
     assert {answer.status_code for answer in answers} == {201}
     digest = hashlib.sha256(data).hexdigest()
     assert (blobs_folder / "inputs" / digest[:2] / digest).read_bytes() == data
-    assert files_under(blobs_folder / "incoming") == set()
+    assert files_under(blobs_folder / "incoming") == incoming
 
 
 async def test_an_empty_file_is_taken(api: httpx.AsyncClient) -> None:

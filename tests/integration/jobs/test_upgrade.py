@@ -36,7 +36,7 @@ def next_version(folder: Path) -> Path:
     """A checkout whose tables have a column more, and a migration that adds it."""
     for name in ("shared", "services"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    tables = folder / "shared/store/tables.py"
+    tables = folder / "shared/store/tables/jobs.py"
     text = tables.read_text()
     assert _COLUMN in text
     tables.write_text(text.replace(_COLUMN, f'{_COLUMN}\n    Column("note", Text),', 1))
