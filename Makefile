@@ -102,6 +102,10 @@ bench-jobs: uv ## Measure the life of a job beside Celery, procrastinate and oth
 bench-audio: uv ## Measure the audio engine beside ffmpeg, ffmpeg-normalize and audiowaveform, and write docs/benchmarks.md
 	@$(UV) run --frozen --group bench python -m tests.benchmarks.audio
 
+.PHONY: bench-api
+bench-api: uv ## Measure the API under a large upload and with many open event streams, and write docs/benchmarks.md
+	@$(UV) run --frozen --no-group lint python -m tests.benchmarks.api
+
 .PHONY: sizing
 sizing: uv ## Measure what one core of a worker does in an hour, and write it into docs/deploy.md
 	@$(UV) run --frozen --no-group lint python -m tests.benchmarks.sizing

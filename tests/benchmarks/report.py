@@ -24,11 +24,13 @@ class Row:
     """The peer's, measured in the same run."""
     compared: Literal["ratio", "difference"]
     rounds: tuple[float, ...]
-    """Of each round: the ratio, or the difference in milliseconds; none where it could not be measured."""
+    """Of each round: the ratio, or the difference in its unit; none where it could not be measured."""
     must: float | None
     """None where there is nothing but an aim."""
     aim: float
     better: Literal["higher", "lower"]
+    unit: str = "ms"
+    """Of a difference."""
     faults: tuple[str, ...] = ()
     """Why it does not hold whatever its speed: a result that differs from the peer's; or why it was not measured."""
 
@@ -78,7 +80,7 @@ class Row:
         return self.median >= bound if self.better == "higher" else self.median <= bound
 
     def _shown(self, figure: float) -> str:
-        return f"{figure:.2f} x" if self.compared == "ratio" else f"{figure:.0f} ms"
+        return f"{figure:.2f} x" if self.compared == "ratio" else f"{figure:.0f} {self.unit}"
 
 
 HEADINGS = ("measured", "Wavemill", "beside it", "median (rounds)", "must", "aim", "holds")

@@ -4,17 +4,13 @@ import json
 import statistics
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import httpx
 
-from deploy.local.processes import LOCALHOST, free_port
 from tests.benchmarks.jobs.load import CLIENTS
-from tests.benchmarks.jobs.servers import Servers, running, wait_until
+from tests.benchmarks.jobs.servers import API, Servers
 from tests.benchmarks.report import Row
 from tests.conftest import ROOT
 
@@ -43,37 +39,17 @@ def measure(servers: Servers, *, rounds: int) -> tuple[Sequence[Row], dict[str, 
 
 
 def _bare(servers: Servers) -> dict[str, float]:
-    with _serving(servers, "tests.benchmarks.jobs.bare_insert:app", migrated=False) as port:
-        return _load(port, "/things", {"body": {"operations": OPERATIONS}})
+    with servers.serving("tests.benchmarks.jobs.bare_insert:app", migrated=False) as bare:
+        return _load(bare.port, "/things", {"body": {"operations": OPERATIONS}})
 
 
 def _wavemill(servers: Servers) -> dict[str, float]:
     servers.empty_redis()
-    with _serving(servers, "services.api.app:app", migrated=True) as port:
-        sent = httpx.post(
-            f"http://{LOCALHOST}:{port}/api/uploads", files={"file": ("voice.wav", b"no audio")}, trust_env=False
-        )
+    with servers.serving(API, migrated=True) as api:
+        sent = httpx.post(f"{api.url}/api/uploads", files={"file": ("voice.wav", b"no audio")}, trust_env=False)
         sent.raise_for_status()
         body = {"operations": OPERATIONS, "input": {"type": "upload", "id": sent.json()["id"]}}
-        return _load(port, "/api/jobs", body)
-
-
-@contextmanager
-def _serving(servers: Servers, app: str, *, migrated: bool) -> Iterator[int]:
-    port = free_port()
-    arguments = ("-m", "uvicorn", app, "--host", LOCALHOST, "--port", str(port), "--no-access-log")
-    with tempfile.TemporaryDirectory() as folder, servers.database(migrated=migrated) as url:
-        environment = servers.environment(url, Path(folder), max_queued_jobs=0, max_queued_bytes=0)
-        with running("api", *arguments, environment=environment) as api:
-
-            def answers() -> bool:
-                try:
-                    return httpx.get(f"http://{LOCALHOST}:{port}/docs", trust_env=False).is_success
-                except httpx.TransportError:
-                    return False
-
-            wait_until(answers, api, pause_seconds=0.1)
-            yield port
+        return _load(api.port, "/api/jobs", body)
 
 
 def _load(port: int, path: str, body: dict[str, Any]) -> dict[str, float]:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import secrets
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,15 +12,31 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncpg
+import httpx
 import psutil
 from redis import Redis
 
-from deploy.local.processes import ChildProcess
+from deploy.local.processes import LOCALHOST, ChildProcess, free_port
 from deploy.local.servers import PostgresServer, RedisServer
 from shared.settings import Settings
 from tests.conftest import ROOT, make_settings, migrate
 
 WAIT_SECONDS = 300.0
+API = "services.api.app:app"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A web application in one process, with a database and a folder of its own."""
+
+    port: int
+    process: ChildProcess
+    settings: Settings
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        return f"http://{LOCALHOST}:{self.port}"
 
 
 @dataclass(frozen=True)
@@ -56,6 +73,27 @@ class Servers:
             "REDIS_URL": self.redis.url,
             **{f"WAVEMILL_{name.upper()}": str(value) for name, value in more.items()},
         }
+
+    @contextmanager
+    def serving(self, app: str, *, migrated: bool, **more: object) -> Iterator[Served]:
+        """An application that answers, without limits on what may wait; all that it has is removed afterwards."""
+        port = free_port()
+        arguments = ("-m", "uvicorn", app, "--host", LOCALHOST, "--port", str(port), "--no-access-log")
+        unlimited = {"max_queued_jobs": 0, "max_queued_bytes": 0, **more}
+        with tempfile.TemporaryDirectory() as name, self.database(migrated=migrated) as url:
+            folder = Path(name)
+            environment = self.environment(url, folder, **unlimited)
+            with running("api", *arguments, environment=environment) as process:
+                served = Served(port, process, self.settings(url, folder, **unlimited))
+
+                def answers() -> bool:
+                    try:
+                        return httpx.get(f"{served.url}/docs", trust_env=False).is_success
+                    except httpx.TransportError:
+                        return False
+
+                wait_until(answers, process, pause_seconds=0.1)
+                yield served
 
     def empty_redis(self) -> None:
         """As at its start."""
