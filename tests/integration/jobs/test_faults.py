@@ -138,7 +138,7 @@ def test_a_stopped_worker_hands_its_job_back_at_once(system: System, slow_file: 
 
 
 def test_a_short_job_still_ends_in_the_soft_shutdown_time(system: System, tmp_path: Path) -> None:
-    clip = noise(tmp_path / "x.wav", seconds=240, channels=1, rate=16000)
+    clip = noise(tmp_path / "x.wav", seconds=900, channels=1, rate=16000)
     leaving = system.start_worker("leaving")
     system.start_api()
     job_id = system.submit(clip, *SLOW)["id"]

@@ -82,7 +82,7 @@ async def statements(house: House) -> AsyncIterator[list[tuple[str, Any]]]:
     heard: list[tuple[str, Any]] = []
 
     def hear(_connection: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
-        if statement.split(maxsplit=1)[0] in {"SELECT", "UPDATE"}:
+        if statement.split(maxsplit=1)[0] in {"SELECT", "UPDATE", "WITH"}:
             heard.append((statement, parameters))
 
     engine = house.database.engine.sync_engine

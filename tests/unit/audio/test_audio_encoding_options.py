@@ -162,6 +162,19 @@ def test_channels_that_alac_has_a_layout_for(has: int, gets: int) -> None:
     assert len(plan_encoding(Encoding(format="alac"), source).channels) == gets
 
 
+@pytest.mark.parametrize(("frames", "written"), [(1, 3), (2, 3), (3, 3), (4_097, 4_099), (8_194, 8_195)])
+@pytest.mark.parametrize("codec", ["pcm_s16le", "pcm_s24le"])
+def test_alac_of_six_channels_may_end_anywhere(tmp_path: Path, codec: str, frames: int, written: int) -> None:
+    # FFmpeg's encoder ends the process at a last frame of one or two samples, so that silence follows them.
+    noise = np.random.default_rng(7).uniform(-1, 1, (6, frames))
+    source = save(tmp_path / "a.wav", noise, RATE, codec)
+    (path,) = render(source, {"format": "alac"})
+    decoded = independent.read(path)
+    assert np.array_equal(decoded[:, :frames], independent.read(source))
+    assert decoded.shape[1] == written
+    assert not decoded[:, frames:].any()
+
+
 def one_hot(channels: int, loud: int) -> NDArray[np.float64]:
     """A quarter of full scale in one channel, silence in the others."""
     signal = silence(0.1, RATE, channels)

@@ -20,6 +20,9 @@ from shared.schema.operations import AudioFormat
 _Pack = Callable[[Samples], Packed]
 _Codec = Literal["libopus", "aac", "flac", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"]
 
+_SAFE_ALAC_CHANNELS = 5
+_LEAST_ALAC_SAMPLES = 3
+
 
 class _Target(NamedTuple):
     """FFmpeg's names and options for a plan."""
@@ -63,9 +66,18 @@ class LibavEncoder(Encoder):
         self._container.mux(self._stream.encode(frame))
 
     def _close(self) -> None:
+        if missing := self._samples_short_of_a_last_frame():
+            self._encode(self._packing(np.zeros((len(self._plan.channels), missing), np.float32)))
         self._container.mux(self._stream.encode(None))
         self._container.close()
         self._freeform.write(self._path)
+
+    def _samples_short_of_a_last_frame(self) -> int:
+        """FFmpeg 8.1's ALAC encoder ends the process (SIGABRT) at a last frame of 5.1 with one sample or two."""
+        if self._plan.format is not AudioFormat.ALAC or len(self._plan.channels) <= _SAFE_ALAC_CHANNELS:
+            return 0
+        last = self._written % self._stream.codec_context.frame_size
+        return _LEAST_ALAC_SAMPLES - last if 0 < last < _LEAST_ALAC_SAMPLES else 0
 
     def _abandon(self) -> None:
         with contextlib.suppress(Exception):
