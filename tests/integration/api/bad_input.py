@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import select
 import socket
 import sqlite3
 from collections.abc import Mapping
@@ -108,6 +109,8 @@ class Place:
             with suppress(ConnectionError):
                 connection.sendall(request)
                 if is_cut_off:
+                    # What is refused by its head alone is answered first: an answer is not owed to one who left.
+                    select.select([connection], [], [], 0.5)
                     connection.shutdown(socket.SHUT_WR)
             with suppress(ConnectionError):
                 while piece := connection.recv(65536):

@@ -336,4 +336,5 @@ def test_what_waits_for_the_end_takes_no_memory(tmp_path: Path) -> None:
             source, operations_adapter.validate_python([{"op": "transcode", "format": "wav", "edits": edits}])
         )
 
-    assert peak(300) < 1.2 * peak(30)
+    # Half of what the samples would take; what malloc keeps differs by ten and more from run to run.
+    assert peak(300) < peak(30) + 27

@@ -20,7 +20,7 @@ from shared.schema.operations import AudioFormat
 _Pack = Callable[[Samples], Packed]
 _Codec = Literal["libopus", "aac", "flac", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"]
 
-_SAFE_ALAC_CHANNELS = 5
+_SAFE_ALAC_CHANNELS = 2
 _LEAST_ALAC_SAMPLES = 3
 
 
@@ -73,7 +73,7 @@ class LibavEncoder(Encoder):
         self._freeform.write(self._path)
 
     def _samples_short_of_a_last_frame(self) -> int:
-        """FFmpeg 8.1's ALAC encoder ends the process (SIGABRT) at a last frame of 5.1 with one sample or two."""
+        """FFmpeg 8.1's ALAC encoder ends the process (SIGABRT) at a last frame of a sample or two, from 3 channels up."""
         if self._plan.format is not AudioFormat.ALAC or len(self._plan.channels) <= _SAFE_ALAC_CHANNELS:
             return 0
         last = self._written % self._stream.codec_context.frame_size
