@@ -73,7 +73,7 @@ class LibavEncoder(Encoder):
         self._freeform.write(self._path)
 
     def _samples_short_of_a_last_frame(self) -> int:
-        """From three channels up, FFmpeg 8.1's ALAC encoder ends the process (SIGABRT) at a last frame of one or two."""
+        """From three channels up, FFmpeg 8.1's ALAC encoder ends the process at a last frame of one sample or two."""
         if self._plan.format is not AudioFormat.ALAC or len(self._plan.channels) <= _SAFE_ALAC_CHANNELS:
             return 0
         last = self._written % self._stream.codec_context.frame_size
