@@ -1,16 +1,19 @@
 """Files in a bucket: moto's S3 server in place of a cloud's. Uploads and downloads go there past the API."""
 
 import hashlib
+import io
 import shutil
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from moto.server import ThreadedMotoServer
+from obstore.store import S3Store
 from tusclient.client import TusClient
 
 from deploy.local.servers import RedisServer
@@ -163,3 +166,44 @@ def test_an_artifact_in_the_bucket_is_an_input(system: System, speech: bytes) ->
     given = {"type": "artifact", "job_id": first["id"], "name": first["artifacts"][0]["name"]}
     created = system.client.post("/api/jobs", json={"input": given, "operations": [{"op": "probe"}]})
     assert system.finished(created.json()["id"])["results"]["probe"]["container"] == "flac"
+
+
+def archive(system: System, path: str) -> dict[str, bytes]:
+    """What is in an archive; each file's checksum is right."""
+    answer = system.client.get(path)
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip"), answer.text
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as found:
+        assert found.testzip() is None
+        return {name: found.read(name) for name in found.namelist()}
+
+
+def test_archives_are_made_of_what_is_in_the_bucket(system: System, bucket_url: str, speech: bytes) -> None:
+    upload = system.client.post("/api/uploads", files={"file": ("talk.wav", speech)}).json()
+    operations = [{"op": "transcode", "format": "flac"}, {"op": "waveform", "formats": ["json"]}]
+    body = {"defaults": {"operations": operations}, "jobs": [{"input": {"id": upload["id"]}}] * 2}
+    batch = system.client.post("/api/batches", json=body).json()
+    listed = system.client.get(f"/api/batches/{batch['id']}/jobs").json()["jobs"]
+    jobs = [system.finished(job["id"]) for job in listed]
+    digests = [{each["name"]: each["sha256"] for each in job["artifacts"]} for job in jobs]
+    assert [list(each) for each in digests] == [["transcode.flac", "waveform.json"]] * 2
+
+    of_job = archive(system, f"/api/jobs/{jobs[0]['id']}/artifacts.zip")
+    assert {name: hashlib.sha256(data).hexdigest() for name, data in of_job.items()} == digests[0]
+    folders = [f"talk-{UUID(job['id']).hex[-12:]}" for job in jobs]
+    of_batch = archive(system, f"/api/batches/{batch['id']}/artifacts.zip")
+    assert {name: hashlib.sha256(data).hexdigest() for name, data in of_batch.items()} == {
+        f"{folder}/{name}": digest for folder, of in zip(folders, digests, strict=True) for name, digest in of.items()
+    }
+    # What somebody takes out of the bucket is named; the others come all the same.
+    bucket = S3Store(
+        "audio",
+        endpoint=bucket_url,
+        region="us-east-1",
+        access_key_id="test",
+        secret_access_key="test",
+        client_options={"allow_http": True},
+    )
+    bucket.delete(f"wavemill/artifacts/{jobs[0]['id']}/1/transcode.flac")
+    of_job = archive(system, f"/api/jobs/{jobs[0]['id']}/artifacts.zip")
+    assert list(of_job) == ["waveform.json", "_gone.txt"]
+    assert b"transcode.flac" in of_job["_gone.txt"]
