@@ -164,6 +164,7 @@ def attach(app: FastAPI, resources: Resources) -> None:
     app.state.resources = resources
     app.state.gate = resources.gate
     app.state.idempotency_keys = resources.idempotency
+    app.state.webhooks = resources.webhooks
 
 
 async def _of_request(request: Request) -> Resources:

@@ -65,6 +65,12 @@ class Webhooks:
             row = found.mappings().one_or_none()
         return None if row is None else WebhookView.model_validate(row)
 
+    async def secret(self, webhook_id: UUID) -> str | None:
+        """What its messages are signed with now; None when there is no such webhook."""
+        async with self._database.read() as connection:
+            found = await connection.execute(select(webhooks.c.secret).where(webhooks.c.id == webhook_id))
+            return found.scalar_one_or_none()
+
     async def all(self, *, owner: UUID | None = None) -> Sequence[WebhookView]:
         """The standing webhooks of the owner, the oldest first."""
         query = select(*_VIEW).where(is_standing, owns_webhook(owner)).order_by(webhooks.c.id)

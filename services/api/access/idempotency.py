@@ -15,7 +15,8 @@ How a route uses it, once it has read what the client wants:
 With the header, `recording` gives what keeps the answer in the transaction that makes the thing; without it, None.
 `record` alone is enough for what does no harm if a crash has it done twice. Whatever is raised inside gives the key
 free again. The parts that `once` is given are what makes requests equal: take what the client
-sent, not what was made of it.
+sent, not what was made of it. The secret of a `webhook` in the answer is not kept with it
+(services/api/access/kept_answers.py).
 """
 
 import hashlib
@@ -30,9 +31,11 @@ import structlog
 from fastapi import Depends, Header, Request, Response
 
 from services.api.access.gate import Submitter
+from services.api.access.kept_answers import with_secret, without_secret
 from services.api.problems import ProblemError
 from shared.store.errors import DATABASE_ERRORS
 from shared.store.idempotency import Answer, Conflict, IdempotencyKeys, Reservation, ReservationLost, Transaction
+from shared.store.webhooks import Webhooks
 
 log = structlog.get_logger()
 
@@ -63,7 +66,7 @@ class Once:
 
         async def record(connection: Transaction, made: Made) -> None:
             answer = answer_of(made)
-            await self._keys.complete(connection, reservation, answer)
+            await self._keys.complete(connection, reservation, without_secret(answer))
             self.answer = answer
 
         return record
@@ -71,7 +74,7 @@ class Once:
     async def record(self, answer: Answer) -> None:
         """Keep the answer in a transaction of its own."""
         if self._reservation is not None:
-            await self._keys.complete_alone(self._reservation, answer)
+            await self._keys.complete_alone(self._reservation, without_secret(answer))
         self.answer = answer
 
     @property
@@ -90,8 +93,9 @@ class Once:
 class Idempotency:
     """The header of one request."""
 
-    def __init__(self, keys: IdempotencyKeys, key_id: UUID | None, key: str | None) -> None:
+    def __init__(self, keys: IdempotencyKeys, webhooks: Webhooks, key_id: UUID | None, key: str | None) -> None:
         self._keys = keys
+        self._webhooks = webhooks
         self._key_id = key_id
         self._key = key
 
@@ -118,7 +122,7 @@ class Idempotency:
         found = await self._keys.reserve(self._key, key_id=self._key_id, fingerprint=fingerprint)
         match found:
             case Answer():
-                yield Once(self._keys, None, found)
+                yield Once(self._keys, None, await with_secret(found, self._webhooks))
             case Reservation():
                 async with self._held(found):
                     yield Once(self._keys, found, None)
@@ -196,7 +200,8 @@ async def _idempotency(
     # The parameter is there to be described: a header that is sent twice is seen in the request alone.
     del idempotency_key
     keys: IdempotencyKeys = request.app.state.idempotency_keys
-    return Idempotency(keys, caller.key_id, parsed(request.headers.getlist("idempotency-key")))
+    webhooks: Webhooks = request.app.state.webhooks
+    return Idempotency(keys, webhooks, caller.key_id, parsed(request.headers.getlist("idempotency-key")))
 
 
 InjectedIdempotency = Annotated[Idempotency, Depends(_idempotency)]

@@ -1,7 +1,9 @@
 """The header Idempotency-Key: a request that is sent again is done once."""
 
 import asyncio
+import json
 from collections import Counter
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -80,6 +82,58 @@ async def test_json_and_uploads_too(keyed: Keyed) -> None:
         assert await _jobs(client) == 1
         other = await client.post("/api/jobs", json={**body, "priority": "low"}, headers=headers)
         problem(other, 422, "idempotency-key-reused")
+
+
+@pytest.mark.parametrize("given", [None, "whsec_" + "c2VjcmV0" * 4])
+async def test_a_webhooks_secret_is_answered_again_and_kept_with_the_webhook_alone(
+    keyed: Keyed, given: str | None
+) -> None:
+    key = await keyed.make()
+    store = store_of(keyed.system)
+    async with keyed.client(key.secret) as client:
+        upload = (await client.post("/api/uploads", files={"file": ("a", b"x")})).json()
+        target = {"url": "https://example.com/done", "secret": given}
+        silence = {"op": "silence", "min_seconds": 0.1, "threshold_dbfs": -61.7}
+        # What is kept is taken apart and put together again: letters beyond ASCII, and all kinds of numbers.
+        job = {"input": {"id": upload["id"]}, "operations": [silence], "metadata": {"show": 'Ä "secret":null'}}
+        forms = {"spec": json.dumps({"operations": [silence], "webhook": target})}
+        requests: list[tuple[str, dict[str, Any]]] = [
+            ("/api/jobs", {"json": job | {"webhook": target}}),
+            ("/api/jobs", {"data": forms, "files": {"file": ("a", b"x")}}),
+            ("/api/batches", {"json": {"name": "Ä", "jobs": [job] * 2, "webhook": target}}),
+        ]
+        for path, body in requests:
+            headers = _header()
+            first = await client.post(path, **body, headers=headers)
+            assert first.status_code == 202, first.text
+            secret = first.json()["webhook"]["secret"]
+            assert secret == given or given is None
+            assert secret not in await _kept(store, key.id)
+            again = await client.post(path, **body, headers=headers)
+            assert (again.status_code, again.content) == (202, first.content)
+            assert again.headers["idempotent-replayed"] == "true"
+            # Where the client has another secret made, that is the one that it needs.
+            webhook = f"/api/webhooks/{first.json()['webhook']['id']}"
+            rotated = (await client.post(f"{webhook}/rotate")).json()["secret"]
+            again = await client.post(path, **body, headers=headers)
+            assert again.json() == first.json() | {"webhook": first.json()["webhook"] | {"secret": rotated}}
+        # With its job a webhook goes, and its secret.
+        headers = _header()
+        first = await client.post("/api/jobs", **requests[0][1], headers=headers)
+        await client.post(f"/api/jobs/{first.json()['id']}/cancel")
+        assert (await client.delete(f"/api/jobs/{first.json()['id']}")).status_code == 204
+        again = await client.post("/api/jobs", **requests[0][1], headers=headers)
+        assert (again.status_code, again.json()["webhook"]["secret"]) == (202, None)
+    await store.close()
+
+
+async def _kept(store: Store, key_id: str) -> str:
+    """All that is kept of the requests of a key."""
+    query = select(idempotency_keys).where(idempotency_keys.c.scope == key_id)
+    async with store.database.read() as connection:
+        kept = str((await connection.execute(query)).all())
+    assert "https://example.com/done" in kept
+    return kept
 
 
 async def test_of_many_at_a_time_one_makes_a_job(keyed: Keyed) -> None:

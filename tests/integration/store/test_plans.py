@@ -533,6 +533,7 @@ CALLS: dict[str, Callable[[Place], Awaitable[object]]] = {
     "Uploads.get": lambda place: place.uploads.get(place.upload_id),
     "Webhooks.add": lambda place: place.webhooks.add(NewWebhook(url="https://example.com/"), secret="x", key_id=None),
     "Webhooks.get": lambda place: place.webhooks.get(place.webhook_id),
+    "Webhooks.secret": lambda place: place.webhooks.secret(place.webhook_id),
     "Webhooks.all": lambda place: place.webhooks.all(owner=place.key_id),
     "Webhooks.change": lambda place: place.webhooks.change(uuid4(), WebhookChanges(enabled=True)),
     "Webhooks.rotate": lambda place: place.webhooks.rotate(uuid4(), "x"),
