@@ -1,6 +1,7 @@
 """`make key`, and the first key that `python -m shared.store.migrate --first-key` makes."""
 
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,9 @@ from shared.schema.keys import KeyView, Scope
 from shared.settings import Settings
 from shared.store.api_keys import ApiKeys
 from shared.store.database import Database
+from tests.guide_pages import examples, run_shell
+from tests.integration.api.keyed import Keyed
+from tests.programs import program
 from tests.system import ROOT
 
 
@@ -56,6 +60,26 @@ async def test_it_prints_the_secret_and_nothing_else_where_a_program_reads(postg
     assert (key.name, key.scopes, key.limits.max_running_jobs) == ("podcast site", (Scope.SUBMIT, Scope.READ), 4)
     assert key.expires_at is not None
     assert abs(key.expires_at - datetime.now(UTC) - timedelta(days=30)) < timedelta(minutes=5)
+
+
+async def test_the_examples_of_the_page_on_keys(keyed: Keyed) -> None:
+    program("make")
+    program("uv")
+    # The same command, here and not in a container.
+    script, containers = re.subn(r"docker compose exec api python\b", sys.executable, examples("docs/keys.md"))
+    assert containers == 1
+    async with keyed.client() as administrator:
+        before = {key["id"] for key in (await administrator.get("/api/keys")).json()["keys"]}
+        run_shell(script, ROOT, keyed.system.client.base_url, keyed.system.environment)
+        made = [key for key in (await administrator.get("/api/keys")).json()["keys"] if key["id"] not in before]
+    assert [(key["name"], key["scopes"], key["limits"]["max_running_jobs"]) for key in made] == [
+        ("podcast site", ["submit", "read"], None),
+        ("auditor", ["read"], None),
+        ("operator", ["submit", "read", "admin"], None),
+        ("podcast site", ["submit", "read"], 4),
+        ("podcast site", ["submit", "read"], 4),
+    ]
+    assert [key["expires_at"] is None for key in made] == [True, False, True, True, True]
 
 
 @pytest.mark.parametrize(

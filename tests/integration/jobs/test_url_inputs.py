@@ -3,7 +3,6 @@
 import asyncio
 import hashlib
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -17,8 +16,9 @@ import pytest
 from deploy.local.processes import ChildProcess
 from deploy.local.servers import RedisServer
 from tests.audio_files import recording
+from tests.guide_pages import examples
 from tests.remote_server import Asked, Handler, RemoteServer, answer, head
-from tests.system import ROOT, Job, System
+from tests.system import Job, System
 
 MAX_INPUT = 6_000_000
 PROBE = [{"op": "probe"}]
@@ -269,10 +269,9 @@ def test_an_artifact_is_the_next_jobs_input_and_equal_bytes_are_stored_once(
 
 
 def test_the_page_on_inputs_can_be_run_from_top_to_bottom(system: System, tmp_path: Path) -> None:
-    page = (ROOT / "docs" / "inputs.md").read_text().replace("http://127.0.0.1:8000", str(system.client.base_url))
-    script = "set -eu\n" + "\n".join(re.findall(r"^```sh\n(.*?)^```$", page, re.MULTILINE | re.DOTALL))
+    script = examples("docs/inputs.md").replace("http://127.0.0.1:8000", str(system.client.base_url))
     before = {job["id"] for job in system.client.get("/api/jobs").json()["jobs"]}
-    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run(["bash", "-euc", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "talk-transcode.flac").read_bytes().startswith(b"fLaC")
     made = [job for job in system.client.get("/api/jobs").json()["jobs"] if job["id"] not in before]
