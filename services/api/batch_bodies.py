@@ -110,6 +110,11 @@ class BatchBody:
         except ValidationError as error:
             self.add(place, field_errors(error, merged, self.path(place)))
 
+    @property
+    def header_path(self) -> list[str]:
+        """The way to what is said once."""
+        return ["0", _HEADER] if self._by_lines else []
+
     def path(self, place: int) -> list[str | int]:
         """The way to a job in the body."""
         return [place] if self._by_lines else ["jobs", place]
@@ -178,7 +183,7 @@ async def read_batch_lines(request: Request, settings: Settings) -> BatchBody:
             body.refuse(place, [], "This is no JSON; write each job on one line.")
             continue
         if is_first and isinstance(document, dict) and document.keys() == {_HEADER}:
-            body.header = validated(BatchHeader, to_json(document[_HEADER]), within=["0", _HEADER])
+            body.header = validated(BatchHeader, to_json(document[_HEADER]), within=body.header_path)
         else:
             body.take(place, document)
         is_first = False

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from services.api import problems
 from services.api.access import Caller
+from services.api.destinations import Destinations
 from services.api.problems import FieldError, ProblemError
-from shared.addresses import AddressRule, literal
 from shared.blobs import BlobMissing, Blobs, input_key
 from shared.filenames import artifact_filename
 from shared.ingest import Ingest
@@ -34,12 +34,14 @@ class Chosen:
 class Inputs:
     """Chooses inputs."""
 
-    def __init__(self, blobs: Blobs, uploads: Uploads, ingest: Ingest, views: JobViews, rule: AddressRule) -> None:
+    def __init__(
+        self, blobs: Blobs, uploads: Uploads, ingest: Ingest, views: JobViews, destinations: Destinations
+    ) -> None:
         self._blobs = blobs
         self._uploads = uploads
         self._ingest = ingest
         self._views = views
-        self._rule = rule
+        self._destinations = destinations
 
     async def choose(self, job: JobRequest, caller: Caller) -> Chosen:
         """The inputs that a request names; artifacts among them are uploads from now on.
@@ -76,16 +78,11 @@ class Inputs:
             case UploadInput():
                 return InputSource(name, upload_id=given.id)
             case UrlInput():
-                self._check_host(given, path)
+                if errors := self._destinations.errors(given.url, [*path, "url"]):
+                    raise problems.invalid(errors)
                 return InputSource(name, url=str(given.url))
             case ArtifactInput():
                 return InputSource(name, upload_id=await self._adopt(given, caller, path))
-
-    def _check_host(self, given: UrlInput, path: list[str]) -> None:
-        """Refuse at once what the fetcher would refuse; what a name leads to, it alone can see."""
-        address = literal(given.url.host or "")
-        if address is not None and not self._rule.permits(address):
-            raise _wrong([*path, "url"], "The URL's server is not on the internet but within a network.")
 
     async def _adopt(self, given: ArtifactInput, caller: Caller, path: list[str]) -> UUID:
         artifact = await self._views.artifact(given.job_id, given.name, owner=caller.owner)

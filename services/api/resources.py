@@ -15,6 +15,7 @@ from services.api.access.quotas import Quotas
 from services.api.access.rate_limit import RateLimiter
 from services.api.access.revocations import Revocations
 from services.api.admission import Admission
+from services.api.destinations import Destinations
 from services.api.dispatcher import Dispatcher
 from services.api.group_watch import GroupWatch
 from services.api.inputs import Inputs
@@ -78,6 +79,7 @@ class Resources:
     unfinished: UnfinishedUploads
     resumable: Resumable
     presigned: Presigned
+    destinations: Destinations
     dispatcher: Dispatcher
     events: EventPublisher
     watch: JobWatch
@@ -107,6 +109,7 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
     ingest = Ingest(blobs, uploads, max_bytes=settings.max_upload_bytes)
     presets = Presets(database)
     large = Ingest(blobs, uploads, max_bytes=settings.max_input_bytes)
+    destinations = Destinations(AddressRule.of(settings.outbound_allowed_networks))
     dispatcher = Dispatcher(Publisher(make_app(settings)))
     dispatcher.start()
     try:
@@ -133,13 +136,14 @@ async def opened(settings: Settings, metrics: ApiMetrics) -> AsyncIterator[Resou
                 lists=JobLists(database),
                 presets=presets,
                 retention=Retention(database),
-                submissions=Submissions(presets, settings),
+                submissions=Submissions(presets, destinations, settings),
                 admission=admission,
                 ingest=ingest,
                 unfinished=unfinished,
                 resumable=Resumable(blobs, unfinished, uploads, large),
                 presigned=Presigned(blobs, unfinished, uploads, large, settings),
-                inputs=Inputs(blobs, uploads, ingest, views, AddressRule.of(settings.outbound_allowed_networks)),
+                inputs=Inputs(blobs, uploads, ingest, views, destinations),
+                destinations=destinations,
                 dispatcher=dispatcher,
                 events=EventPublisher(redis),
                 watch=watch,

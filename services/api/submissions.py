@@ -9,6 +9,7 @@ from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from services.api import problems
 from services.api.bodies import field_errors
+from services.api.destinations import Destinations
 from services.api.problems import FieldError
 from shared.schema.jobs import JobSpec, JobSubmission
 from shared.schema.operations import AnyOperation, input_names, with_names
@@ -37,8 +38,9 @@ class Submission:
 class Submissions:
     """Resolves what clients ask for."""
 
-    def __init__(self, presets: Presets, settings: Settings) -> None:
+    def __init__(self, presets: Presets, destinations: Destinations, settings: Settings) -> None:
         self._presets = presets
+        self._destinations = destinations
         self._longest_delay = timedelta(days=settings.max_delay_days)
         self._longest_keep = round(settings.keep_artifacts_days * _DAY_SECONDS)
 
@@ -72,8 +74,20 @@ class Submissions:
                 not_before=asked.not_before,
                 expires_in=asked.expires_in,
             ),
-            webhook_order(asked.webhook),
+            self.webhook(asked.webhook, within),
         )
+
+    def webhook(self, target: WebhookTarget | None, within: Sequence[str]) -> WebhookOrder | None:
+        """A job's or a batch's webhook with its secret, which is made where the client leaves it out.
+
+        Raises:
+            ProblemError: 422, its server is within a network.
+        """
+        if target is None:
+            return None
+        if errors := self._destinations.errors(target.url, [*within, "webhook", "url"]):
+            raise problems.invalid(errors)
+        return WebhookOrder(target, target.secret or new_secret())
 
     async def preset(self, key_id: UUID | None, name: str) -> Preset | None:
         """A built-in preset, or one of the key's own."""
@@ -92,11 +106,6 @@ class Submissions:
             detail = f"Results are kept for {self._longest_keep} seconds at most here."
             errors.append(FieldError.at("body", [*within, "expires_in"], detail))
         return errors
-
-
-def webhook_order(target: WebhookTarget | None) -> WebhookOrder | None:
-    """A webhook with its secret, which is made where the client leaves it out."""
-    return None if target is None else WebhookOrder(target, target.secret or new_secret())
 
 
 def shown_once(webhook_id: UUID | None, order: WebhookOrder | None) -> OwnWebhook | None:

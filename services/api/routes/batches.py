@@ -17,7 +17,7 @@ from services.api.documentation import answers, reference
 from services.api.inputs import uploads_of
 from services.api.problems import ProblemError
 from services.api.resources import InjectedResources, Resources
-from services.api.submissions import Submission, shown_once, webhook_order
+from services.api.submissions import Submission, shown_once
 from shared.broker import IO_QUEUE, JobMessage, queue_of
 from shared.schema.batches import BatchPage, BatchProgress, BatchView
 from shared.schema.jobs import JobPage, JobStatus
@@ -138,7 +138,7 @@ async def _found(resources: Resources, caller: Caller, batch_id: UUID) -> BatchV
 async def _create(caller: Caller, once: Once, resources: Resources, body: BatchBody) -> None:
     await resources.admission.admit(caller, jobs=len(body.jobs))
     orders = await _orders(caller, resources, body)
-    webhook = webhook_order(body.header.webhook)
+    webhook = resources.submissions.webhook(body.header.webhook, body.header_path)
     traceparent = current_traceparent()
 
     def answer_of(new: NewBatch) -> Answer:

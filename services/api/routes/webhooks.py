@@ -156,7 +156,10 @@ def _give_up_seconds(resources: Resources) -> float:
 async def _read(request: Request, resources: Resources, model: type[Model]) -> Model:
     if media_type(request) != JSON:
         raise problems.unsupported_media_type(JSON)
-    return await read_json(request, model, resources.settings)
+    asked = await read_json(request, model, resources.settings)
+    if asked.url is not None and (errors := resources.destinations.errors(asked.url, ["url"])):
+        raise problems.invalid(errors)
+    return asked
 
 
 async def _found(resources: Resources, caller: Caller, webhook_id: UUID) -> WebhookView:

@@ -218,6 +218,12 @@ URLS = [
         at="#/inputs/jingle/url",
     ),
 ]
+
+
+def _target(host: str) -> str:
+    return json.dumps({"url": f"http://{host}/"})
+
+
 WEBHOOKS = [
     *(
         Bad(f"webhook: {url[:40]!a}", "POST /api/webhooks", 422, _INVALID, json.dumps({"url": url}), at="#/url")
@@ -225,6 +231,35 @@ WEBHOOKS = [
             *("file:///etc/passwd", "gopher://a/", "a", "", "http://", "http://user:secret@a.example/", "http://a b/"),
             "http://a/\r\nX: y",
         )
+    ),
+    *(
+        Bad(f"webhook: {host!a}, inside", "POST /api/webhooks", 422, _INVALID, _target(host), at="#/url")
+        for host in INSIDE
+    ),
+    Bad(
+        "webhook: of a job, inside",
+        "POST /api/jobs",
+        422,
+        _INVALID,
+        job(webhook={"url": "http://169.254.169.254/"}),
+        at="#/webhook/url",
+    ),
+    Bad(
+        "webhook: of a batch, inside",
+        "POST /api/batches",
+        422,
+        _INVALID,
+        json.dumps({"jobs": [json.loads(job())], "webhook": {"url": "http://127.1/"}}),
+        at="#/webhook/url",
+    ),
+    Bad(
+        "webhook: of a batch by lines, inside",
+        "POST /api/batches",
+        422,
+        _INVALID,
+        json.dumps({"batch": {"webhook": {"url": "http://[::1]/"}}}) + "\n" + job(),
+        {"Content-Type": "application/x-ndjson"},
+        at="#/0/batch/webhook/url",
     ),
     Bad("webhook: no URL", "POST /api/webhooks", 422, _INVALID, "{}", at="#/url"),
     Bad(

@@ -11,7 +11,7 @@ import pytest_asyncio
 
 from deploy.local.servers import RedisServer
 from tests.integration.api.driving import MAX_SPEC, MAX_UPLOAD, Store, client_of, store_of
-from tests.integration.api.keyed import Keyed
+from tests.integration.api.keyed import TRUSTED_ORIGIN, Keyed
 from tests.system import System
 
 
@@ -54,10 +54,12 @@ async def store(system: System) -> AsyncIterator[Store]:
 def keyed(
     tmp_path_factory: pytest.TempPathFactory, sqlite_template: Path, redis_server: RedisServer
 ) -> Iterator[Keyed]:
-    """An API that has keys, shared by the tests."""
+    """An API that has keys, and an origin whose scripts may use it; shared by the tests."""
     folder = tmp_path_factory.mktemp("keyed")
     shutil.copyfile(sqlite_template, folder / "wavemill.db")
-    with System(folder, database_url=f"sqlite:///{folder / 'wavemill.db'}", redis=redis_server) as system:
+    settings: dict[str, Any] = {"cors_origins": TRUSTED_ORIGIN, "hsts_seconds": 60, "frame_ancestors": "'self'"}
+    url = f"sqlite:///{folder / 'wavemill.db'}"
+    with System(folder, database_url=url, redis=redis_server, **settings) as system:
         keyed = Keyed.on(system)
         system.start_api()
         yield keyed

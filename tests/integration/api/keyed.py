@@ -14,6 +14,8 @@ from shared.store.api_keys import ApiKeys
 from tests.integration.api.driving import store_of
 from tests.system import System
 
+TRUSTED_ORIGIN = "https://studio.example"
+
 
 @dataclass(frozen=True, slots=True)
 class Key:

@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import asyncpg
@@ -88,15 +89,19 @@ class Place:
 
     def change(self, statement: str) -> None:
         """Move time on, in a row."""
+        self.rows(statement)
 
-        async def execute() -> None:
+    def rows(self, statement: str) -> list[asyncpg.Record]:
+        """What a statement finds in the database."""
+
+        async def fetch() -> list[asyncpg.Record]:
             connection = await asyncpg.connect(self.database_url)
             try:
-                await connection.execute(statement)
+                return list(await connection.fetch(statement))
             finally:
                 await connection.close()
 
-        asyncio.run(execute())
+        return asyncio.run(fetch())
 
 
 @pytest.fixture(scope="module")
@@ -212,6 +217,12 @@ def test_what_receivers_do(place: Place) -> None:
         asked_of_busy.append(time.monotonic())
         await answer(429, retry_after="2")(asked, writer)
 
+    async def busy_until(asked: Asked, writer: asyncio.StreamWriter) -> None:
+        # In whole seconds, so that it may be one second less.
+        await answer(503, retry_after=format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True))(
+            asked, writer
+        )
+
     async def hang(_asked: Asked, _writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(30)
 
@@ -226,15 +237,17 @@ def test_what_receivers_do(place: Place) -> None:
         "refuses once": place.path(in_turn(answer(500), answer(500, b"x" * 1_000_000), answer(200, b"ok"))),
         "gone": place.path(answer(410)),
         "busy": place.path(in_turn(busy, answer(204))),
+        "busy until": place.path(in_turn(busy_until, answer(204))),
         "redirects": place.path(answer(302, location=place.receiver.url(elsewhere))),
         "hangs": place.path(hang),
         "endless": place.path(endless),
     }
     webhooks = {name: place.webhook(path, events=["ping"]) for name, path in paths.items()}
-    # Of this machine, but not allowed.
-    webhooks["private"] = place.webhook("", events=["ping"]) | {}
+    # Of this machine, but not allowed: refused, and not sent to where it has got in all the same.
+    webhooks["private"] = place.webhook("", events=["ping"])
     changed = place.api.patch(f"/api/webhooks/{webhooks['private']['id']}", json={"url": "http://127.0.0.2:9/"})
-    assert changed.json()["url"] == "http://127.0.0.2:9/"
+    assert (changed.status_code, changed.json()["errors"][0]["pointer"]) == (422, "#/url")
+    place.change(f"UPDATE webhooks SET url = 'http://127.0.0.2:9/' WHERE id = '{webhooks['private']['id']}'")
     deliveries = {name: place.ping(webhook) for name, webhook in webhooks.items()}
 
     def once(name: str, condition: Callable[[Delivery], bool]) -> Delivery:
@@ -250,13 +263,16 @@ def test_what_receivers_do(place: Place) -> None:
     gone = once("gone", is_over)
     assert (gone["status"], gone["attempts"], gone["response_status"]) == ("failed", 1, 410)
     disabled = place.api.get(f"/api/webhooks/{webhooks['gone']['id']}").json()
-    assert (disabled["enabled"], "410" in disabled["disabled_reason"]) == (False, True)
+    assert (disabled["enabled"], disabled["disabled_reason"]) == (False, "The receiver answered 410 Gone.")
 
     waited = once("busy", is_over)
     assert waited["status"] == "delivered"
     assert len(asked_of_busy) == 1
     first, second = place.asked(paths["busy"], 2)
     assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) >= 1
+    assert once("busy until", is_over)["status"] == "delivered"
+    first, second = place.asked(paths["busy until"], 2)
+    assert int(second.headers["webhook-timestamp"]) - int(first.headers["webhook-timestamp"]) >= 2
 
     redirected = once("redirects", lambda each: each["attempts"] >= 2)
     assert redirected["response_status"] == 302
@@ -314,6 +330,49 @@ def test_a_message_is_given_up_counted_and_replayed(place: Place) -> None:
     assert {each.headers["webhook-id"] for each in messages} == {delivery_id}
     assert place.api.post(replay.replace(webhook["id"], delivery_id)).status_code == 404
     assert place.api.post(replay.replace(delivery_id, webhook["id"])).status_code == 404
+
+
+def test_waits_grow_to_eight_hours_for_three_days(place: Place) -> None:
+    webhook = place.webhook(place.path(answer(500)), events=["ping"])
+    delivery_id = place.ping(webhook)
+    # Between half and all of 0.2 s here, of four times as long after each further attempt, and of eight hours.
+    for attempts, longest in ((2, 0.8), (3, 3.2), (12, 28_800.0)):
+        if attempts > 3:
+            place.change(
+                f"UPDATE webhook_deliveries SET attempts = {attempts - 1}, due_at = now(), dispatched_at = NULL "
+                f"WHERE id = '{delivery_id}'"
+            )
+        tried = place.came_to(webhook, has_failed(attempts))
+        waits = (moment(tried["due_at"]) - moment(tried["attempted_at"])).total_seconds() - tried["took_seconds"]
+        # What is told to the database after the attempt takes a little time too.
+        assert longest / 2 <= waits <= longest + 1
+    (row,) = place.rows(f"SELECT give_up_at - created_at AS tried FROM webhook_deliveries WHERE id = '{delivery_id}'")
+    assert row["tried"] == timedelta(days=3)
+
+
+def has_failed(attempts: int) -> Callable[[Delivery], bool]:
+    """So often, and the next attempt is due."""
+    return lambda each: each["attempts"] == attempts and moment(each["due_at"]) > moment(each["attempted_at"])
+
+
+def moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def test_deliveries_are_listed_page_by_page_while_more_come(place: Place) -> None:
+    webhook = place.webhook(place.path(), events=["ping"])
+    sent = [place.ping(webhook) for _ in range(5)]
+    path = f"/api/webhooks/{webhook['id']}/deliveries"
+    seen: list[str] = []
+    query: dict[str, Any] = {"limit": 2}
+    while True:
+        page = place.api.get(path, params=query).json()
+        seen += [each["id"] for each in page["deliveries"]]
+        if page["next_cursor"] is None:
+            break
+        query["cursor"] = page["next_cursor"]
+        place.ping(webhook)
+    assert seen == sent[::-1]
 
 
 def test_a_disabled_webhook_is_sent_nothing(place: Place) -> None:

@@ -6,8 +6,11 @@ import pytest
 import pytest_asyncio
 from sqlalchemy import select, update
 
+from shared.key_secrets import new_secret
+from shared.schema.keys import Scope
 from shared.schema.options import NO_OPTIONS
 from shared.schema.webhooks import NewWebhook, WebhookChanges, WebhookEvent, WebhookTarget
+from shared.store.api_keys import ApiKeys
 from shared.store.batches import Batches
 from shared.store.database import Database
 from shared.store.deliveries import Deliveries, Tried
@@ -112,6 +115,31 @@ async def test_the_end_of_a_job_is_put_on_record_once(post: Post, life: Life) ->
     other = await life.create()
     await life.jobs.cancel(other)
     assert await post.notices.of_jobs(10) == 0
+
+
+async def test_a_key_is_told_of_its_own_jobs_and_batches_alone(post: Post, life: Life) -> None:
+    keys = [await ApiKeys(post.database).create(new_secret(), name="a", scopes=[Scope.SUBMIT]) for _ in range(2)]
+    owners = [None, *(key.id for key in keys)]
+    of_owner = {owner: (await post.webhooks.add(NEW, secret="x", key_id=owner)).id for owner in owners}
+    wanted: set[tuple[UUID, str, UUID]] = set()
+    for owner in owners:
+        job_id = await life.create(key_id=owner)
+        await life.jobs.cancel(job_id)
+        upload = await Uploads(post.database).add(sha256="cd" * 32, size_bytes=3, filename=None, key_id=owner)
+        order = JobOrder(SPEC, NO_OPTIONS, "default", upload.id)
+        new = await Batches(post.database).create([order], name=None, max_attempts=4, key_id=owner, owner=owner)
+        await life.jobs.cancel(new.messages[0].job_id)
+        wanted |= {
+            (of_owner[owner], "job.canceled", job_id),
+            (of_owner[owner], "job.canceled", new.messages[0].job_id),
+            (of_owner[owner], "batch.ended", new.batch_id),
+        }
+    await post.notices.of_jobs(10)
+    await post.notices.of_batches(10)
+    columns = webhook_deliveries.c.webhook_id, webhook_deliveries.c.event, webhook_deliveries.c.subject_id
+    async with post.database.read() as connection:
+        told = [tuple(row) for row in await connection.execute(select(*columns))]
+    assert (len(told), set(told)) == (len(wanted), wanted)
 
 
 async def test_a_job_that_begins_again_is_told_of_again(post: Post, life: Life) -> None:
