@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import httpx
@@ -113,6 +114,23 @@ async def test_a_stream_is_resumed_without_a_gap(api: httpx.AsyncClient, store: 
                 event = await stream.next()
                 if event.event != "batch":
                     missing -= {told(event)[:2]}
+
+
+async def test_what_ended_before_the_position_is_not_told_again(api: httpx.AsyncClient, store: Store) -> None:
+    path, (first, second) = await batch_of(api, 2)
+    await store.succeed(first, {})
+    await asyncio.sleep(0.05)
+    position = time.time_ns() // 1_000_000
+    await asyncio.sleep(0.05)
+    await store.succeed(second, {})
+    async with followed_at(api, path, **{"Last-Event-ID": str(position)}) as stream:
+        seen = [await stream.next(), await stream.next()]
+        assert await stream.ends()
+    assert [told(event)[:2] for event in seen if event.event != "batch"] == [(second, "succeeded")]
+    assert json.loads(seen[-1].data)["has_ended"]
+    async with followed_at(api, "/api/events", **{"Last-Event-ID": str(position)}) as of_all:
+        seen = await until(of_all, second, "succeeded")
+    assert first not in {told(event)[0] for event in seen}
 
 
 async def test_an_id_that_is_none_of_ours_is_none(api: httpx.AsyncClient) -> None:
