@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,8 +51,10 @@ class Sandbox:
         self._path.write_bytes(file.content)
         line = json.dumps({"path": str(self._path), "name": file.name, "operation": operation})
         assert child.stdin is not None
-        child.stdin.write(line + "\n")
-        child.stdin.flush()
+        # One that is dead already says so by its empty answer.
+        with suppress(BrokenPipeError):
+            child.stdin.write(line + "\n")
+            child.stdin.flush()
         answer = self._answer(child)
         if answer is None:
             child.kill()
@@ -73,7 +75,8 @@ class Sandbox:
         if self._child is not None:
             assert self._child.stdin is not None
             assert self._child.stdout is not None
-            self._child.stdin.close()
+            with suppress(BrokenPipeError):
+                self._child.stdin.close()
             self._child.wait()
             self._child.stdout.close()
             self._child = None
@@ -100,7 +103,8 @@ class Sandbox:
         if child.stdout is not None:
             child.stdout.close()
         if child.stdin is not None:
-            child.stdin.close()
+            with suppress(BrokenPipeError):
+                child.stdin.close()
         self._child = None
         if code == -signal.SIGXCPU:
             return f"needs more than {CPU_SECONDS} s of processor time"
