@@ -33,7 +33,7 @@ async def test_a_stranger_finds_nothing_at_any_address_with_an_id(keyed: Keyed) 
     async with keyed.client(stranger.secret) as client, keyed.client(owner.secret) as owners:
         begun = await owners.post("/api/uploads/tus", headers={**TUS, "Upload-Length": "5"})
         batch = {"jobs": [{"input": {"id": job["input"]["id"]}, **BODY}]}
-        webhook = (await owners.post("/api/webhooks", json={"url": "https://203.0.113.9/told"})).json()
+        webhook = (await owners.post("/api/webhooks", json={"url": "https://example.com/told"})).json()
         delivery = (await owners.post(f"/api/webhooks/{webhook['id']}/ping")).json()
         known = {
             "job_id": job["id"],
