@@ -85,9 +85,10 @@ def test_the_page_on_webhooks(system: System, tmp_path: Path) -> None:
         _wait_for(system, job["webhook"]["id"], "job.succeeded")
         webhook = _json(tmp_path / "webhook.json")
         _wait_for(system, webhook["id"], "ping")
-        came = {each.path: each for each in receiver.asked}
-    assert _verified(job["webhook"]["secret"], came["/done"], tmp_path)["data"]["id"] == job["id"]
-    assert _verified(webhook["secret"], came["/wavemill"], tmp_path)["type"] == "ping"
+        done = next(each for each in receiver.asked if each.path == "/done")
+        ping = next(each for each in receiver.asked if each.path == "/wavemill" and b'"ping"' in each.body)
+    assert _verified(job["webhook"]["secret"], done, tmp_path)["data"]["id"] == job["id"]
+    assert _verified(webhook["secret"], ping, tmp_path)["data"]["webhook_id"] == webhook["id"]
     assert _json(tmp_path / "rotated.json")["secret"] != webhook["secret"]
 
 
@@ -96,7 +97,8 @@ def _wait_for(system: System, webhook_id: str, event: str) -> None:
     deadline = time.monotonic() + 60
     while True:
         listed = system.client.get(f"/api/webhooks/{webhook_id}/deliveries").json()["deliveries"]
-        if [(each["event"], each["status"]) for each in listed] == [(event, "delivered")]:
+        # A batch of the page before may end late, and be told as well.
+        if (event, "delivered") in [(each["event"], each["status"]) for each in listed]:
             return
         assert time.monotonic() < deadline, listed
         time.sleep(0.1)
