@@ -39,8 +39,11 @@ def carried_chapters(source: Source) -> tuple[Chapter, ...]:
     for chapter in sorted(all_chapters(source), key=lambda chapter: chapter.start_seconds):
         begins = max(0.0, chapter.start_seconds - start)
         ends = min(chapter.end_seconds, end) - start
-        if begins >= ends or (carried and begins <= carried[-1].start_seconds):
+        if begins >= ends:
             continue
+        # Of several that begin at once, as those that began before the sound, the last holds.
+        if carried and carried[-1].start_seconds == begins:
+            carried.pop()
         if carried and carried[-1].end_seconds > begins:
             carried[-1] = carried[-1].model_copy(update={"end_seconds": begins})
         carried.append(Chapter(start_seconds=begins, end_seconds=ends, title=chapter.title))

@@ -91,7 +91,7 @@ def test_chapters_of_a_film_whose_sound_begins_later(sound: Path, tmp_path: Path
     late = tmp_path / "late.mkv"
     film = ("-f", "lavfi", "-i", "testsrc=d=22:s=64x64:r=5", "-itsoffset", "1.5", "-i", sound)
     ffmpeg(*film, "-map", "0", "-map", "1", "-c:a", "flac", late)
-    chapters = [(0, 1_000, "Silent"), (1_000, 5_000, "First"), (5_000, 21_500, "Second")]
+    chapters = [(0, 1_000, "Silent"), (500, 1_600, "Over"), (1_000, 5_000, "First"), (5_000, 21_500, "Second")]
     source = with_chapters(late, tmp_path / "a.mkv", chapters, "-c", "copy")
     written = done(source, tmp_path, {"op": "transcode", "format": "opus"})
     assert_near(chapters_of(written), [(0.0, 3.5, "First"), (3.5, 20.0, "Second")])
