@@ -1,5 +1,6 @@
 """Opens hostile files in a process of their own, and tells what became of each, whatever becomes of the process."""
 
+import contextlib
 import json
 import selectors
 import signal
@@ -51,8 +52,10 @@ class Sandbox:
         self._path.write_bytes(file.content)
         line = json.dumps({"path": str(self._path), "name": file.name, "operation": operation})
         assert child.stdin is not None
-        child.stdin.write(line + "\n")
-        child.stdin.flush()
+        # One that died since is told by the end of what it says.
+        with contextlib.suppress(BrokenPipeError):
+            child.stdin.write(line + "\n")
+            child.stdin.flush()
         answer = self._answer(child)
         if answer is None:
             child.kill()
@@ -100,7 +103,8 @@ class Sandbox:
         if child.stdout is not None:
             child.stdout.close()
         if child.stdin is not None:
-            child.stdin.close()
+            with contextlib.suppress(BrokenPipeError):
+                child.stdin.close()
         self._child = None
         if code == -signal.SIGXCPU:
             return f"needs more than {CPU_SECONDS} s of processor time"
