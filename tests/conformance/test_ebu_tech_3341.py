@@ -12,13 +12,14 @@ import pytest
 
 from services.worker.audio.engine import process
 from services.worker.audio.loudness import LoudnessMeter
-from services.worker.audio.pcm import BLOCK_FRAMES, Pcm, Resolution
+from services.worker.audio.pcm import Pcm, Resolution
 from shared.schema.operations import Loudness
 from shared.schema.results import LoudnessResult
 from tests.unit.audio.signals import Signal, save, silence, sine
 
 RATE = 48_000
 LU = 0.1
+_PIECE_FRAMES = 18_724
 
 
 def measured(tmp_path: Path, signal: Signal) -> LoudnessResult:
@@ -83,8 +84,8 @@ class LiveMeter:
 
     def feed(self, signal: Signal) -> tuple[float | None, float | None]:
         """Momentary and short-term maximum up to now."""
-        for start in range(0, signal.shape[1], BLOCK_FRAMES // 7):
-            self._meter.add(signal[:, start : start + BLOCK_FRAMES // 7].astype(np.float32))
+        for start in range(0, signal.shape[1], _PIECE_FRAMES):
+            self._meter.add(signal[:, start : start + _PIECE_FRAMES].astype(np.float32))
         now = self._meter.measurement()
         return now.momentary_max_lufs, now.short_term_max_lufs
 

@@ -1,13 +1,12 @@
 """Opens hostile files in a process of their own, and tells what became of each, whatever becomes of the process."""
 
-import contextlib
 import json
 import selectors
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +51,8 @@ class Sandbox:
         self._path.write_bytes(file.content)
         line = json.dumps({"path": str(self._path), "name": file.name, "operation": operation})
         assert child.stdin is not None
-        # One that died since is told by the end of what it says.
-        with contextlib.suppress(BrokenPipeError):
+        # One that is dead already says so by its empty answer.
+        with suppress(BrokenPipeError):
             child.stdin.write(line + "\n")
             child.stdin.flush()
         answer = self._answer(child)
@@ -76,7 +75,8 @@ class Sandbox:
         if self._child is not None:
             assert self._child.stdin is not None
             assert self._child.stdout is not None
-            self._child.stdin.close()
+            with suppress(BrokenPipeError):
+                self._child.stdin.close()
             self._child.wait()
             self._child.stdout.close()
             self._child = None
@@ -103,7 +103,7 @@ class Sandbox:
         if child.stdout is not None:
             child.stdout.close()
         if child.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
+            with suppress(BrokenPipeError):
                 child.stdin.close()
         self._child = None
         if code == -signal.SIGXCPU:

@@ -13,7 +13,7 @@ import pytest
 from services.worker.audio import errors
 from services.worker.audio.encoders import Labels, open_encoder, plan_encoding
 from services.worker.audio.engine import process
-from services.worker.audio.pcm import BLOCK_FRAMES, Block, Pcm, Resolution, Samples
+from services.worker.audio.pcm import Block, Pcm, Resolution, Samples
 from services.worker.audio.pipeline import Control, run_pass
 from services.worker.audio.spool import Spool
 from shared.schema.operations import (
@@ -180,12 +180,12 @@ def test_the_same_twice_is_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("resolution", list(Resolution))
 def test_spool_gives_back_what_it_was_given(tmp_path: Path, resolution: Resolution) -> None:
     random = np.random.default_rng(3)
-    steps = random.integers(-32768, 32768, (2, BLOCK_FRAMES + 777)) / 32768
+    steps = random.integers(-32768, 32768, (2, 131_072 + 777)) / 32768
     noise = random.normal(size=steps.shape)
     whole: Samples = (steps if resolution is Resolution.INT16 else noise).astype(np.float32)
     spool = Spool(tmp_path / "spool", Pcm(48_000, ("FL", "FR"), resolution))
-    spool.add(whole[:, :BLOCK_FRAMES])
-    spool.add(whole[:, BLOCK_FRAMES:])
+    spool.add(whole[:, :131_072])
+    spool.add(whole[:, 131_072:])
     spool.finish()
     for _ in range(2):
         blocks = list(spool.blocks())
