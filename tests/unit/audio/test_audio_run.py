@@ -11,11 +11,22 @@ import numpy as np
 import pytest
 
 from services.worker.audio import errors
+from services.worker.audio.encoders import Labels, open_encoder, plan_encoding
 from services.worker.audio.engine import process
 from services.worker.audio.pcm import Block, Pcm, Resolution, Samples
 from services.worker.audio.pipeline import Control, run_pass
 from services.worker.audio.spool import Spool
-from shared.schema.operations import AnyOperation, Loudness, Normalize, Probe, Silence, Spectrogram, Transcode, Waveform
+from shared.schema.operations import (
+    AnyOperation,
+    AudioFormat,
+    Loudness,
+    Normalize,
+    Probe,
+    Silence,
+    Spectrogram,
+    Transcode,
+    Waveform,
+)
 from tests.unit.audio.signals import recording, save, voice_like
 
 EVERYTHING: tuple[AnyOperation, ...] = (
@@ -114,6 +125,20 @@ def test_full_disk_is_trouble_of_the_machine(tmp_path: Path, audio_format: str, 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert nothing_is_left(output)
+
+
+@pytest.mark.parametrize("audio_format", ["mp3", "flac"])
+def test_no_room_for_a_thread_is_trouble_of_the_machine(tmp_path: Path, audio_format: AudioFormat) -> None:
+    pcm = Pcm(48_000, ("FL", "FR"), Resolution.INT16)
+    encoder = open_encoder(tmp_path / "a", plan_encoding(Transcode(format=audio_format), pcm), Labels(), dither=False)
+    # A stack of 64 TiB: no address space has room for it.
+    usual = threading.stack_size(1 << 46)
+    try:
+        with pytest.raises(MemoryError):
+            encoder.write(np.zeros((2, 1000), np.float32))
+    finally:
+        threading.stack_size(usual)
+    encoder.abort()
 
 
 def test_missing_file_and_missing_directory_are_trouble_of_the_machine(tmp_path: Path, minute: Path) -> None:

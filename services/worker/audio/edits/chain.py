@@ -35,10 +35,12 @@ class Chain:
 
     Attributes:
         pcm: of what comes out: as what goes in, but for the resolution.
+        keeps_times: each moment of the audio is where it was.
     """
 
     def __init__(self, edits: Sequence[AnyEdit], pcm: Pcm, inputs: Inputs, holds: Holds) -> None:
         self.pcm = pcm
+        self.keeps_times = all(edit.keeps_times for edit in edits)
         self._edits = edits
         self._inputs = inputs
         self._holds = holds
