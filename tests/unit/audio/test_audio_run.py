@@ -5,6 +5,7 @@ import resource
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -127,18 +128,31 @@ def test_full_disk_is_trouble_of_the_machine(tmp_path: Path, audio_format: str, 
     assert nothing_is_left(output)
 
 
+@contextmanager
+def no_room_for_threads() -> Iterator[None]:
+    """A stack of 64 TiB: no address space has room for it."""
+    usual = threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(usual)
+
+
 @pytest.mark.parametrize("audio_format", ["mp3", "flac"])
 def test_no_room_for_a_thread_is_trouble_of_the_machine(tmp_path: Path, audio_format: AudioFormat) -> None:
     pcm = Pcm(48_000, ("FL", "FR"), Resolution.INT16)
     encoder = open_encoder(tmp_path / "a", plan_encoding(Transcode(format=audio_format), pcm), Labels(), dither=False)
-    # A stack of 64 TiB: no address space has room for it.
-    usual = threading.stack_size(1 << 46)
-    try:
-        with pytest.raises(MemoryError):
-            encoder.write(np.zeros((2, 1000), np.float32))
-    finally:
-        threading.stack_size(usual)
+    with no_room_for_threads(), pytest.raises(MemoryError):
+        encoder.write(np.zeros((2, 1000), np.float32))
     encoder.abort()
+
+
+def test_no_room_for_the_threads_of_a_pass_is_trouble_of_the_machine(tmp_path: Path, minute: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    with no_room_for_threads(), pytest.raises(MemoryError):
+        process(minute, EVERYTHING, output)
+    assert nothing_is_left(output)
 
 
 def test_missing_file_and_missing_directory_are_trouble_of_the_machine(tmp_path: Path, minute: Path) -> None:
