@@ -22,12 +22,13 @@ _Threshold = Annotated[
 
 
 class Edit(BaseModel):
-    """One change to the audio."""
+    """One change to the audio; `keeps_times` where each moment of the audio stays where it was."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     summary: ClassVar[str]
     example: ClassVar[dict[str, Any]]
+    keeps_times: ClassVar[bool] = False
 
     edit: str
 
@@ -73,6 +74,7 @@ class Fade(Edit):
 
     summary = "Fade in, fade out, or both"
     example = {"edit": "fade", "in_seconds": 0.5, "out_seconds": 3, "curve": "quarter_sine"}
+    keeps_times = True
 
     edit: Literal["fade"] = "fade"
     in_seconds: float = Field(default=0.0, ge=0, le=600, description="Length of the rise.")
@@ -178,6 +180,7 @@ class HighPass(Edit):
 
     summary = "A high-pass filter against rumble"
     example = {"edit": "high_pass", "frequency_hz": 80, "order": 2}
+    keeps_times = True
 
     edit: Literal["high_pass"] = "high_pass"
     frequency_hz: float = Field(default=80.0, ge=5, le=4000, description="Where it is 3 dB down.")
@@ -189,6 +192,7 @@ class Denoise(Edit):
 
     summary = "Steady background noise turned down"
     example = {"edit": "denoise", "reduction_db": 12}
+    keeps_times = True
 
     edit: Literal["denoise"] = "denoise"
     reduction_db: float = Field(default=12.0, ge=1, le=60, description="By how much the noise is turned down.")

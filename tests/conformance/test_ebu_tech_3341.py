@@ -4,6 +4,7 @@ Cases 7 and 8 are recordings that the EBU does not let be passed on, 20 to 23 ar
 Loudness is to be within 0.1 LU, true peak within +0.2 and -0.4 dB.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,14 @@ import pytest
 
 from services.worker.audio.engine import process
 from services.worker.audio.loudness import LoudnessMeter
-from services.worker.audio.pcm import BLOCK_FRAMES, Pcm, Resolution
+from services.worker.audio.pcm import Pcm, Resolution
 from shared.schema.operations import Loudness
 from shared.schema.results import LoudnessResult
 from tests.unit.audio.signals import Signal, save, silence, sine
 
 RATE = 48_000
 LU = 0.1
+_PIECE_FRAMES = 18_724
 
 
 def measured(tmp_path: Path, signal: Signal) -> LoudnessResult:
@@ -26,6 +28,14 @@ def measured(tmp_path: Path, signal: Signal) -> LoudnessResult:
     result = process(source, (Loudness(),), tmp_path).results["loudness"]
     assert isinstance(result, LoudnessResult)
     return result
+
+
+def steady(tmp_path: Path, signal: Signal, window: str, seconds: float) -> list[float]:
+    """What a meter shows of a signal every 100 ms from `seconds` on: `momentary_lufs` or `short_term_lufs`."""
+    source = save(tmp_path / "a.wav", signal, RATE, "pcm_s24le")
+    process(source, (Loudness(series=("json",)),), tmp_path)
+    rows = json.loads((tmp_path / "loudness.json").read_text())["values"]
+    return [row[window] for row in rows if row["seconds"] >= seconds]
 
 
 def tones(*parts: tuple[float, float]) -> Signal:
@@ -53,6 +63,8 @@ def test_integrated_loudness(tmp_path: Path, case: int) -> None:
     if case <= 2:
         assert result.momentary_max_lufs == pytest.approx(expected, abs=LU)
         assert result.short_term_max_lufs == pytest.approx(expected, abs=LU)
+        assert steady(tmp_path, signal, "momentary_lufs", 1) == pytest.approx([expected] * 191, abs=LU)
+        assert steady(tmp_path, signal, "short_term_lufs", 3) == pytest.approx([expected] * 171, abs=LU)
 
 
 def test_case_6_five_channels(tmp_path: Path) -> None:
@@ -72,15 +84,16 @@ class LiveMeter:
 
     def feed(self, signal: Signal) -> tuple[float | None, float | None]:
         """Momentary and short-term maximum up to now."""
-        for start in range(0, signal.shape[1], BLOCK_FRAMES // 7):
-            self._meter.add(signal[:, start : start + BLOCK_FRAMES // 7].astype(np.float32))
+        for start in range(0, signal.shape[1], _PIECE_FRAMES):
+            self._meter.add(signal[:, start : start + _PIECE_FRAMES].astype(np.float32))
         now = self._meter.measurement()
         return now.momentary_max_lufs, now.short_term_max_lufs
 
 
 def test_case_9_short_term(tmp_path: Path) -> None:
-    result = measured(tmp_path, tones(*((-20, 1.34), (-30, 1.66)) * 5))
-    assert result.short_term_max_lufs == pytest.approx(-23.0, abs=LU)
+    # Constant after 3 s.
+    shown = steady(tmp_path, tones(*((-20, 1.34), (-30, 1.66)) * 5), "short_term_lufs", 3)
+    assert shown == pytest.approx([-23.0] * 121, abs=LU)
 
 
 @pytest.mark.parametrize("number", range(20))
@@ -97,8 +110,9 @@ def test_case_11_short_term_maximum_live() -> None:
 
 
 def test_case_12_momentary(tmp_path: Path) -> None:
-    result = measured(tmp_path, tones(*((-20, 0.18), (-30, 0.22)) * 25))
-    assert result.momentary_max_lufs == pytest.approx(-23.0, abs=LU)
+    # Constant after 1 s.
+    shown = steady(tmp_path, tones(*((-20, 0.18), (-30, 0.22)) * 25), "momentary_lufs", 1)
+    assert shown == pytest.approx([-23.0] * 91, abs=LU)
 
 
 @pytest.mark.parametrize("number", range(20))

@@ -12,7 +12,7 @@ from services.worker.address_space import limit
 from services.worker.audio.engine import process
 from services.worker.audio.errors import AudioError
 from services.worker.audio.limits import Limits
-from shared.schema.operations import OPERATIONS, operations_adapter
+from shared.schema.operations import OPERATIONS, AudioFormat, operations_adapter
 from tests.peak_memory import forget_peak_of_this_process, peak_of_this_process
 
 # Ten minutes of 48 kHz stereo: a few bytes can stand for hours.
@@ -65,8 +65,12 @@ def _open(asked: dict[str, Any]) -> dict[str, object]:
 
 
 def _operations(number: int) -> list[dict[str, Any]]:
-    """Measurements, and one operation of all there are."""
-    chosen = OPERATIONS[number % len(OPERATIONS)].example
+    """Measurements, and one operation of all there are; a transcode is to any format, with all that goes over."""
+    turn, place = divmod(number, len(OPERATIONS))
+    chosen = OPERATIONS[place].example
+    if chosen["op"] == "transcode":
+        audio_format = list(AudioFormat)[turn % len(AudioFormat)]
+        chosen = {"op": "transcode", "format": audio_format, "loudness_tags": audio_format is not AudioFormat.WAV}
     return [chosen, *({"op": op} for op in _MEASURING if op != chosen["op"])]
 
 

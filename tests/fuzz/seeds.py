@@ -12,6 +12,9 @@ from tests.unit.audio.signals import sine, voice_like
 
 _SECONDS = 0.3
 _RATE = 48_000
+_CHAPTERS = ";FFMETADATA1\n" + "".join(
+    f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={start}\nEND={start + 100}\ntitle=From {start}\n" for start in (0, 100, 200)
+)
 # What FFmpeg's encoders can write: the container by the extension, the codec, and more.
 _ENCODED: dict[str, tuple[str, ...]] = {
     "u8.wav": ("pcm_u8", "-ar", "8000", "-ac", "1"),
@@ -71,10 +74,13 @@ def seeds() -> dict[str, bytes]:
         folder = Path(name)
         outputs: list[str | Path] = []
         for target, encoding in _ENCODED.items():
-            outputs += ["-map", "0:a", "-strict", "-2", "-c:a", *encoding, folder / target]
+            outputs += ["-map", "0:a", "-map_chapters", "1", "-strict", "-2", "-c:a", *encoding, folder / target]
+        (folder / "chapters").write_text(_CHAPTERS)
+        sound = ("-f", "f64le", "-ar", str(_RATE), "-ch_layout", "stereo", "-i", "pipe:0")
+        chapters = ("-f", "ffmetadata", "-i", folder / "chapters")
         tags = ("-metadata", "title=A title", "-metadata", "artist=Somebody")
         # One process writes all of them: a process for each would take ten times as long.
-        ffmpeg("-f", "f64le", "-ar", str(_RATE), "-ch_layout", "stereo", "-i", "pipe:0", *tags, *outputs, stdin=raw)
+        ffmpeg(*sound, *chapters, *tags, *outputs, stdin=raw)
         encoded = {target: (folder / target).read_bytes() for target in _ENCODED}
     return encoded | MADE_BY_HAND
 

@@ -146,7 +146,8 @@ def _add_encoding(group: argparse._ArgumentGroup) -> None:
     group.add_argument("--tag", action="append", default=[], metavar="NAME=TEXT", help=", ".join(Tags.model_fields))
     group.add_argument("--no-tags", action="store_true", help="do not carry over the input's tags")
     group.add_argument("--no-cover", action="store_true", help="do not carry over the input's cover picture")
-    group.add_argument("--loudness-tags", action="store_true", help="ReplayGain or R128 tags in --transcode's files")
+    group.add_argument("--no-chapters", action="store_true", help="do not carry over the input's chapters")
+    group.add_argument("--loudness-tags", action="store_true", help="ReplayGain or R128 tags in outputs but --split's")
 
 
 def _operations(options: argparse.Namespace) -> tuple[tuple[AnyOperation, ...], dict[str, Path]]:
@@ -214,6 +215,7 @@ def _writing(options: argparse.Namespace) -> tuple[tuple[str, dict[str, dict[str
         keep_tags=not options.no_tags,
         keep_cover=not options.no_cover,
     )
+    whole = {**encoding, "keep_chapters": not options.no_chapters, "loudness_tags": options.loudness_tags}
     level = _given(target_lufs=options.target, true_peak_dbtp=options.ceiling, dual_mono=options.dual_mono)
     audio = {suffix: {"format": audio_format} for suffix, audio_format in _FORMATS.items()}
     if options.alac:
@@ -222,8 +224,8 @@ def _writing(options: argparse.Namespace) -> tuple[tuple[str, dict[str, dict[str
         ("waveform", {f".{form}": {"formats": [form]} for form in WaveformFormat}, drawing),
         ("spectrogram", {".png": {}}, picture),
         ("silence", {".json": {}}, quiet),
-        ("transcode", audio, {**encoding, "loudness_tags": options.loudness_tags}),
-        ("normalize", audio, {**encoding, **level, "album": list(cli_editing.album(options))}),
+        ("transcode", audio, whole),
+        ("normalize", audio, {**whole, **level, "album": list(cli_editing.album(options))}),
         ("split", audio, {**encoding, **cli_editing.cuts(options)}),
     )
 

@@ -10,7 +10,7 @@ from av import AudioFifo, AudioFrame, AudioResampler, Packet
 
 from services.worker.audio.errors import DamagedFile, EmptyFile, TooLong, UnsupportedFormat
 from services.worker.audio.limits import Limits
-from services.worker.audio.pcm import BLOCK_FRAMES, PLANES_PYAV_CAN_COUNT, Block, Resolution, Samples
+from services.worker.audio.pcm import PLANES_PYAV_CAN_COUNT, Block, Resolution, Samples
 from services.worker.audio.source import AudioPacket, Source, layout_name
 from services.worker.audio.truncation import PacketWatch, check_complete
 
@@ -18,7 +18,6 @@ from services.worker.audio.truncation import PacketWatch, check_complete
 # and sums of float32 finite and is far from anything that was meant.
 LARGEST_SAMPLE = 1e6
 _DAMAGED_SHARE = 0.02
-# A power of two below BLOCK_FRAMES.
 _FIRST_BLOCK_FRAMES = 8_192
 _TYPES = {"s16": np.int16, "s32": np.int32, "u8": np.uint8, "flt": np.float32, "dbl": np.float64}
 
@@ -30,8 +29,8 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
     was recorded is played without gaps, as every player does. The first frame's rate and layout hold for all.
 
     Yields:
-        Blocks of BLOCK_FRAMES frames, the first of fewer, so that whoever waits for them begins at once; the last may
-        be shorter, none is empty.
+        Blocks of `Pcm.block_frames` frames, the first of fewer, so that whoever waits for them begins at once; the
+        last may be shorter, none is empty.
 
     Raises:
         DamagedFile, TruncatedFile, EmptyFile, TooLong: see errors.
@@ -39,7 +38,7 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
     allowed = limits.decoded_samples // len(source.pcm.channels)
     watch = PacketWatch(source)
     gather = _Gather(source)
-    decoded, block_frames = 0, _FIRST_BLOCK_FRAMES
+    decoded, block_frames, most_frames = 0, _FIRST_BLOCK_FRAMES, source.pcm.block_frames
     announced = source.stream.frames
     for packet in _packets(source):
         watch.see(packet)
@@ -49,7 +48,7 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
         if watch.packets == announced and packet.size:
             gather.leave_out(_padding_of_last(packet, frames))
         while (gathered := gather.pull(block_frames)) is not None:
-            block_frames = min(2 * block_frames, BLOCK_FRAMES)
+            block_frames = min(2 * block_frames, most_frames)
             decoded += gathered.samples
             if decoded > allowed:
                 raise TooLong(
@@ -58,7 +57,7 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
                 )
             yield Block(partial(_to_float, gathered, source.pcm.resolution), watch.position())
     gather.flush()
-    while (gathered := gather.pull(BLOCK_FRAMES, rest=True)) is not None:
+    while (gathered := gather.pull(most_frames, rest=True)) is not None:
         decoded += gathered.samples
         yield Block(partial(_to_float, gathered, source.pcm.resolution), 1.0)
     if watch.bad_packets > max(2, _DAMAGED_SHARE * watch.packets) or (watch.bad_packets and not decoded):

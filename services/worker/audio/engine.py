@@ -12,6 +12,7 @@ from services.worker.audio.inputs import Extra, Inputs
 from services.worker.audio.limits import Limits
 from services.worker.audio.passes import Listener, Passes
 from services.worker.audio.pipeline import Control
+from services.worker.audio.products import keep_products_in_their_thread
 from services.worker.audio.report import Artifact, Report
 from services.worker.audio.source import open_source
 from services.worker.audio.tasks import Workspaces, task_for
@@ -65,6 +66,7 @@ def process(
         In each case no artifact is left behind, and no thread.
     """
     keep_freed_memory()
+    keep_products_in_their_thread()
     control = Control(on_progress, is_cancelled)
     control.poll()
     named = with_names(tuple(operations))

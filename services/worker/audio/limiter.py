@@ -65,8 +65,9 @@ class Limiter:
         levels = np.abs(joined).max(axis=0)
         if self._between.phases:
             between = np.zeros((len(joined), len(levels) - 2 * HALF_TAPS + 1), np.float32)
-            channels, starts = self._between.rows_above(joined, loud_channels, loud, self._ceiling)
-            for some, points in self._between.of(joined, channels, starts):
+            windows = self._between.windows(joined)
+            channels, starts = self._between.rows_above(windows, loud_channels, loud, self._ceiling)
+            for some, points in self._between.of(windows, channels, starts):
                 places = starts[some, None] + np.arange(ROW_POINTS)
                 between[channels[some, None], places] = np.abs(points).max(axis=1)
             highest = between.max(axis=0)

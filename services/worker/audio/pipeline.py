@@ -109,8 +109,12 @@ class _Pass:
                 self._stop.set()
 
         thread = threading.Thread(target=run, name=name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # A stack is 8 MiB of the address space, which is bounded in a worker.
+            raise MemoryError("no thread could be started") from error
         self._threads.append(thread)
-        thread.start()
         return thread
 
     def put(self, into: "queue.Queue[Block | None]", block: Block | None) -> None:

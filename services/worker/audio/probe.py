@@ -3,10 +3,11 @@
 from av.audio.stream import AudioStream as LibavAudioStream
 from av.stream import Stream
 
+from services.worker.audio.chapters import all_chapters
 from services.worker.audio.cover import Cover
 from services.worker.audio.source import Source, bits_per_sample, is_attached_picture, layout_name
-from services.worker.audio.tags import all_tags, clean
-from shared.schema.results import MOST_CHAPTERS, AudioStream, Chapter, CoverArt, OtherStream, ProbeResult
+from services.worker.audio.tags import all_tags
+from shared.schema.results import AudioStream, CoverArt, OtherStream, ProbeResult
 
 
 def describe(source: Source, decoded: int, cover: Cover | None, cover_artifact: str | None) -> ProbeResult:
@@ -29,7 +30,7 @@ def describe(source: Source, decoded: int, cover: Cover | None, cover_artifact: 
         other_streams=tuple(_other(stream) for stream in source.container.streams if _is_other(stream)),
         tags=all_tags(source),
         cover_art=_cover_art(source, cover, cover_artifact),
-        chapters=_chapters(source),
+        chapters=all_chapters(source),
     )
 
 
@@ -56,21 +57,6 @@ def _cover_art(source: Source, cover: Cover | None, artifact: str | None) -> Cov
     if any(is_attached_picture(stream) for stream in source.container.streams):
         return CoverArt(format=None, width=None, height=None, size_bytes=None)
     return None
-
-
-def _chapters(source: Source) -> tuple[Chapter, ...]:
-    chapters = []
-    for chapter in source.container.chapters()[:MOST_CHAPTERS]:
-        unit = float(chapter["time_base"] or 0)
-        title = chapter["metadata"].get("title")
-        chapters.append(
-            Chapter(
-                start_seconds=round(chapter["start"] * unit, 6),
-                end_seconds=round(chapter["end"] * unit, 6),
-                title=None if title is None else clean(title),
-            )
-        )
-    return tuple(chapters)
 
 
 def _stream(stream: LibavAudioStream) -> AudioStream:

@@ -11,12 +11,23 @@ from services.worker.audio.pcm import Pcm, Samples
 
 def heard(samples: Samples, threshold: float) -> NDArray[np.intp]:
     """Frames of a block at which a sample of any channel has a magnitude of `threshold` (linear) or more, ascending."""
+    return np.flatnonzero(_is_heard(samples, threshold))
+
+
+def heard_runs(samples: Samples, threshold: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """The same as runs of frames: the first frame of each, and the last of each."""
+    is_heard = np.concatenate(((False,), _is_heard(samples, threshold), (False,)))
+    changes = np.flatnonzero(is_heard[1:] != is_heard[:-1])
+    return changes[0::2], changes[1::2] - 1
+
+
+def _is_heard(samples: Samples, threshold: float) -> NDArray[np.bool_]:
     limit = np.float32(threshold)
-    loud = np.zeros(samples.shape[1], np.bool_)
+    is_heard = np.zeros(samples.shape[1], np.bool_)
     for channel in samples:
-        loud |= channel >= limit
-        loud |= channel <= -limit
-    return np.flatnonzero(loud)
+        is_heard |= channel >= limit
+        is_heard |= channel <= -limit
+    return is_heard
 
 
 class SilenceWriter:
@@ -43,14 +54,14 @@ class SilenceWriter:
 
     def add(self, samples: Samples) -> None:
         """Take in a block, shape (channels, frames)."""
-        positions = heard(samples, self._threshold) + self._frames
+        first, last = heard_runs(samples, self._threshold)
+        if len(first):
+            before = np.concatenate(((self._last_loud,), last[:-1] + self._frames))
+            distances = first + self._frames - before
+            for index in np.flatnonzero(distances > self._shortest):
+                self._note(int(before[index]) + 1, int(first[index]) + self._frames)
+            self._last_loud = int(last[-1]) + self._frames
         self._frames += samples.shape[1]
-        if not len(positions):
-            return
-        distances = np.diff(positions, prepend=self._last_loud)
-        for index in np.flatnonzero(distances > self._shortest):
-            self._note(int(positions[index] - distances[index]) + 1, int(positions[index]))
-        self._last_loud = int(positions[-1])
 
     def finish(self) -> None:
         """Note the silence that the audio ends with, and close the file."""

@@ -12,6 +12,7 @@ from shared.schema.operations.encodings import (
     Normalize,
     RateControl,
     Transcode,
+    WholeEncoding,
 )
 from shared.schema.operations.measurements import Acx, Loudness, Probe, SeriesFormat, Silence
 from shared.schema.operations.pictures import (
@@ -55,6 +56,7 @@ __all__ = [
     "Waveform",
     "WaveformFormat",
     "WaveformPicture",
+    "WholeEncoding",
     "input_names",
     "operations_adapter",
     "with_names",

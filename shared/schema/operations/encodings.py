@@ -161,13 +161,14 @@ def _listed(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers))
 
 
-class Transcode(Operation, Edited, Encoding):
-    """The input in another format."""
+class WholeEncoding(Encoding):
+    """How to write all of the audio into one file, of which more can be said than of a part."""
 
-    summary = "The audio in another format, bit rate, sample rate or channel count"
-    example: ClassVar[dict[str, Any]] = {"op": "transcode", "format": "opus", "bitrate_kbps": 64}
-
-    op: Literal["transcode"] = "transcode"
+    keep_chapters: bool = Field(
+        default=True,
+        description="Carry over the input's chapters (255 at most) to mp3, opus, aac, alac and flac, if no edit moves "
+        "the audio: fade, high_pass and denoise do not. wav has no place.",
+    )
     loudness_tags: bool = Field(
         default=False,
         description="Measure what is written, and tell players how far to turn it up or down: ReplayGain 2.0 tags in "
@@ -181,7 +182,16 @@ class Transcode(Operation, Edited, Encoding):
         return self
 
 
-class Normalize(Operation, Edited, Encoding):
+class Transcode(Operation, Edited, WholeEncoding):
+    """The input in another format."""
+
+    summary = "The audio in another format, bit rate, sample rate or channel count"
+    example: ClassVar[dict[str, Any]] = {"op": "transcode", "format": "opus", "bitrate_kbps": 64}
+
+    op: Literal["transcode"] = "transcode"
+
+
+class Normalize(Operation, Edited, WholeEncoding):
     """The input at a target loudness, by one gain for all of it; peaks that it takes over the ceiling are limited."""
 
     summary = "A master at a target loudness: linear gain, and a true-peak limiter where that would pass the ceiling"

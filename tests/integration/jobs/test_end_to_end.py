@@ -3,6 +3,9 @@
 import json
 from pathlib import Path
 
+import psutil
+
+from shared.settings import Settings
 from tests.audio_files import integrated_loudness, recording, sine
 from tests.system import System
 
@@ -40,6 +43,9 @@ def test_a_recording_comes_back_measured_drawn_transcoded_and_normalised(running
     assert (len(job["attempts"]), attempt["outcome"]) == (1, "succeeded")
     assert attempt["cpu_seconds"] > 0
     assert abs(attempt["audio_seconds"] - 2_129_958 / 48000) < 1e-4
+    # The process that read the file could not have mapped more than the settings allow; its name is host/pid/start.
+    child = psutil.Process(int(attempt["worker"].split("/")[1]))
+    assert child.rlimit(psutil.RLIMIT_AS)[0] == Settings().worker_address_space_mib * 1024 * 1024
 
 
 def test_a_sine_at_minus_23_dbfs_measures_minus_23_lufs(system: System, tmp_path: Path) -> None:

@@ -58,3 +58,27 @@ def measure(path: Path) -> Loudness:
         return float(match[1])
 
     return Loudness(value("I"), value("LRA"), value("Peak"))
+
+
+def with_chapters(sound: Path, target: Path, chapters: list[tuple[int, int, str]], *more: str) -> Path:
+    """The sound in the format of the target's name, with chapters: start and end in milliseconds, and title."""
+    lines = [";FFMETADATA1"]
+    for start, end, title in chapters:
+        lines += ["[CHAPTER]", "TIMEBASE=1/1000", f"START={start}", f"END={end}", f"title={title}"]
+    said = sound.with_suffix(".chapters")
+    said.write_text("\n".join(lines))
+    ffmpeg("-i", sound, "-f", "ffmetadata", "-i", said, "-map", "0", "-map_chapters", "1", *more, target)
+    return target
+
+
+def chapters_of(path: Path) -> list[tuple[float, float, str]]:
+    """Start and end of each chapter as they stand in the file, s, and its title."""
+    # Without -copyts, an encoder's delay is taken off.
+    said = ffmpeg("-v", "error", "-copyts", "-i", path, "-f", "ffmetadata", "-").stdout.decode()
+    chapters = []
+    for part in said.split("[CHAPTER]\n")[1:]:
+        values = dict(line.split("=", 1) for line in part.splitlines() if "=" in line)
+        numerator, denominator = map(int, values["TIMEBASE"].split("/"))
+        unit = numerator / denominator
+        chapters.append((int(values["START"]) * unit, int(values["END"]) * unit, values.get("title", "")))
+    return chapters

@@ -16,7 +16,7 @@ from services.worker.audio.edits import Chain, Holds
 from services.worker.audio.inputs import Extra, Inputs
 from services.worker.audio.layouts import STANDARD_LAYOUTS
 from services.worker.audio.limits import Limits
-from services.worker.audio.pcm import BLOCK_FRAMES, Block, Pcm, Resolution
+from services.worker.audio.pcm import Block, Pcm, Resolution
 from shared.schema.edits import Edits
 from tests.unit.audio.signals import save, voice_like
 
@@ -58,7 +58,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(chain=st.lists(EDITS, min_size=1, max_size=4), signal=SIGNALS, size=st.sampled_from([1500, BLOCK_FRAMES]))
+@given(chain=st.lists(EDITS, min_size=1, max_size=4), signal=SIGNALS, size=st.sampled_from([1500, 1 << 17]))
 def test_any_edits(
     tmp_path: Path, inputs: Inputs, chain: list[dict[str, Any]], signal: tuple[int, int, int, float], size: int
 ) -> None:
@@ -76,6 +76,6 @@ def test_any_edits(
     except errors.EditImpossible:
         return
     assert {len(piece.samples) for piece in out} == {channels}
-    assert all(piece.samples.shape[1] == BLOCK_FRAMES for piece, _ in itertools.pairwise(out))
+    assert all(piece.samples.shape[1] == own.pcm.block_frames for piece, _ in itertools.pairwise(out))
     assert all(np.isfinite(piece.samples).all() for piece in out)
     assert not list(tmp_path.iterdir())

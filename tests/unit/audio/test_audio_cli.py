@@ -1,6 +1,8 @@
 """The engine from a shell."""
 
 import json
+import os
+import pty
 import struct
 import subprocess
 import sys
@@ -25,6 +27,19 @@ def test_as_a_program(tone: Path) -> None:
     done = subprocess.run(command, capture_output=True, timeout=60, check=True)
     assert json.loads(done.stdout)["loudness"]["integrated_lufs"] == pytest.approx(-23, abs=0.1)
     assert done.stderr == b""
+
+
+def test_progress_is_a_bar_on_a_terminal(tone: Path) -> None:
+    terminal, stderr = pty.openpty()
+    command = [sys.executable, "-m", "services.worker.audio", str(tone), "--loudness", "--json"]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=stderr, timeout=60, check=True)
+    os.close(stderr)
+    drawn = os.read(terminal, 65_536).decode().strip().split("\r")
+    os.close(terminal)
+    assert json.loads(done.stdout)["loudness"]["integrated_lufs"] == pytest.approx(-23, abs=0.1)
+    assert drawn[-1] == f"[{'#' * 40}] 100%"
+    shares = [int(bar.rpartition(" ")[2].rstrip("%")) for bar in drawn]
+    assert shares == sorted(shares)
 
 
 def test_without_operations_it_measures(tone: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,5 +1,6 @@
 """Tags and covers: carried over, set, left out, and of no harm; as FFmpeg reads them back."""
 
+import re
 import struct
 import unicodedata
 from collections.abc import Callable
@@ -9,10 +10,10 @@ import numpy as np
 import pytest
 
 from services.worker.audio.cover import read_cover
-from services.worker.audio.engine import process
+from services.worker.audio.engine import Extra, process
 from services.worker.audio.errors import TooMuchMetadata
 from services.worker.audio.limits import Limits
-from shared.schema.operations import AnyOperation, AudioFormat, Probe, Transcode
+from shared.schema.operations import AnyOperation, AudioFormat, Normalize, Probe, Transcode
 from shared.schema.results import ProbeResult
 from tests.unit.audio import independent
 from tests.unit.audio.independent import ffmpeg
@@ -102,25 +103,66 @@ def test_tags_as_asked(labelled: dict[str, Path], tmp_path: Path) -> None:
     assert "artist" not in tags(only)
 
 
-@pytest.mark.parametrize("audio_format", [each for each in AudioFormat if each != "wav"])
+TAGGED = [each for each in AudioFormat if each != "wav"]
+
+
+def assert_tagged(path: Path, *, what: str, lufs: float, dbtp: float) -> None:
+    """The loudness tags of a file, for its `track` or its `album`, are those of a loudness and a true peak."""
+    found = tags(path)
+    if path.suffix == ".opus":
+        # RFC 7845, 5.2.1: in 256ths of a decibel, to -23 LUFS; the others are not to stand there.
+        assert int(found[f"r128_{what}_gain"]) / 256 == pytest.approx(-23 - lufs, abs=0.1)
+        assert f"replaygain_{what}_gain" not in found
+        return
+    gain, unit = found[f"replaygain_{what}_gain"].split()
+    assert unit == "dB"
+    assert float(gain) == pytest.approx(-18 - lufs, abs=0.1)
+    assert 20 * np.log10(float(found[f"replaygain_{what}_peak"])) == pytest.approx(dbtp, abs=0.15)
+    assert re.search(f"Replay Gain: .*{what} gain", ffmpeg("-i", path, "-f", "null", "-").stderr.decode())
+
+
+@pytest.mark.parametrize("audio_format", TAGGED)
 def test_loudness_tags(labelled: dict[str, Path], tmp_path: Path, audio_format: AudioFormat) -> None:
     operation = Transcode(format=audio_format, loudness_tags=True)
     path = process(labelled["a.flac"], (operation,), tmp_path).artifacts[0].path
-    judge, found = independent.measure(labelled["a.flac"]), tags(path)
-    if audio_format == "opus":
-        # RFC 7845, 5.2.1: in 256ths of a decibel, to -23 LUFS; the others are not to stand there.
-        assert int(found["r128_track_gain"]) / 256 == pytest.approx(-23 - judge.integrated_lufs, abs=0.1)
-        assert "replaygain_track_gain" not in found
-    else:
-        gain, unit = found["replaygain_track_gain"].split()
-        assert unit == "dB"
-        assert float(gain) == pytest.approx(-18 - judge.integrated_lufs, abs=0.1)
-        peak = 20 * np.log10(float(found["replaygain_track_peak"]))
-        assert peak == pytest.approx(judge.true_peak_dbtp, abs=0.15)
-        assert b"Replay Gain: track gain" in ffmpeg("-i", path, "-f", "null", "-").stderr
-    assert found["title"] == TAGS["title"]
+    judge = independent.measure(labelled["a.flac"])
+    assert_tagged(path, what="track", lufs=judge.integrated_lufs, dbtp=judge.true_peak_dbtp)
+    assert tags(path)["title"] == TAGS["title"]
     assert cover(path) == labelled["png"].read_bytes()
     assert independent.read(path).shape[1] in {88_200, 96_000}
+
+
+@pytest.mark.parametrize("target_lufs", [-30.0, -10.0])
+@pytest.mark.parametrize("audio_format", TAGGED)
+def test_loudness_tags_of_a_master_are_of_the_finished_file(
+    labelled: dict[str, Path], tmp_path: Path, audio_format: AudioFormat, target_lufs: float
+) -> None:
+    # The louder one goes through the limiter.
+    plain = Normalize(format=audio_format, target_lufs=target_lufs, name="plain")
+    tagged = plain.model_copy(update={"loudness_tags": True, "name": "tagged"})
+    report = process(labelled["a.flac"], (plain, tagged), tmp_path)
+    without, path = (artifact.path for artifact in report.artifacts)
+    assert np.array_equal(independent.read(path), independent.read(without))
+    judge = independent.measure(path)
+    assert_tagged(path, what="track", lufs=judge.integrated_lufs, dbtp=judge.true_peak_dbtp)
+    assert not [name for name in tags(without) if name.startswith(("replaygain", "r128"))]
+
+
+@pytest.mark.parametrize("audio_format", TAGGED)
+def test_loudness_tags_of_an_album(tmp_path: Path, audio_format: AudioFormat) -> None:
+    tracks = [voice_like(6, 48_000, 2, seed=seed) * 10 ** (dbfs / 20) for seed, dbfs in ((1, -12), (2, -20))]
+    one, two = (save(tmp_path / f"{n}.flac", track, 48_000, "flac") for n, track in enumerate(tracks))
+    operation = Normalize(format=audio_format, target_lufs=-24, album=("two",), loudness_tags=True)
+    report = process(one, (operation,), tmp_path, extras={"two": Extra(two)})
+    paths = [artifact.path for artifact in report.artifacts]
+    together = save(
+        tmp_path / "all.wav", np.concatenate([independent.read(path) for path in paths], axis=1), 48_000, "pcm_f32le"
+    )
+    album = independent.measure(together)
+    for path in paths:
+        judge = independent.measure(path)
+        assert_tagged(path, what="track", lufs=judge.integrated_lufs, dbtp=judge.true_peak_dbtp)
+        assert_tagged(path, what="album", lufs=album.integrated_lufs, dbtp=album.true_peak_dbtp)
 
 
 HOSTILE = b"\x1b[31mred\x07\x00\xff\xfe\xed\xa0\x80<script>'\";--\r\n%s%n" + b"A" * 300_000

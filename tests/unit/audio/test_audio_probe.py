@@ -7,7 +7,7 @@ import pytest
 from services.worker.audio.engine import process
 from shared.schema.operations import Probe
 from shared.schema.results import MOST_CHAPTERS, ProbeResult
-from tests.unit.audio.independent import ffmpeg
+from tests.unit.audio.independent import ffmpeg, with_chapters
 from tests.unit.audio.signals import save, sine
 
 
@@ -24,13 +24,8 @@ def chaptered(path: Path, count: int) -> Path:
     """Twenty seconds with chapters of an even length, titled by number."""
     sound = save(path.parent / "sound.wav", sine(440, -20, 20))
     length = 20_000 // count
-    lines = [";FFMETADATA1"]
-    for number in range(count):
-        start, end = number * length, (number + 1) * length
-        lines += ["[CHAPTER]", "TIMEBASE=1/1000", f"START={start}", f"END={end}", f"title=Chapter {number}"]
-    (path.parent / "chapters.txt").write_text("\n".join(lines))
-    ffmpeg("-i", sound, "-i", path.parent / "chapters.txt", "-map_metadata", "1", path)
-    return path
+    chapters = [(number * length, (number + 1) * length, f"Chapter {number}") for number in range(count)]
+    return with_chapters(sound, path, chapters)
 
 
 @pytest.mark.parametrize("name", ["a.m4a", "a.mp3", "a.mkv", "a.opus"])

@@ -10,11 +10,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.worker.audio.engine import process
-from services.worker.audio.errors import AudioError
+from services.worker.audio.errors import AudioError, EmptyFile
 from services.worker.audio.loudness import LoudnessMeter
 from services.worker.audio.pcm import Pcm, Resolution
 from services.worker.audio.resample import Resampler
 from shared.schema.operations import AnyOperation, Loudness, Normalize, Probe, Silence, Spectrogram, Transcode, Waveform
+from tests.unit.audio.independent import read_with_rate
 from tests.unit.audio.signals import save, sine, voice_like
 
 OPERATIONS: tuple[AnyOperation, ...] = (
@@ -30,20 +31,39 @@ OPERATIONS: tuple[AnyOperation, ...] = (
 UNHURRIED = settings(deadline=None, max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 
 
+LAYOUTS = (
+    *("mono", "stereo", "downmix", "2.1", "3.0", "3.0(back)", "4.0", "quad", "quad(side)", "3.1", "5.0", "5.0(side)"),
+    *("4.1", "5.1", "5.1(side)", "6.0", "6.0(front)", "hexagonal", "6.1", "6.1(back)", "7.0", "7.1", "7.1(wide)"),
+    "octagonal",
+)
+
+
 @UNHURRIED
 @given(
-    rate=st.sampled_from([60, 1_000, 3_300, 4_000, 8_000, 11_025, 32_000, 37_800, 48_000, 96_000, 192_000]),
-    channels=st.sampled_from([1, 2, 3, 4, 5, 6, 8]),
+    rate=st.one_of(
+        st.sampled_from([60, 1_000, 3_300, 4_000, 8_000, 11_025, 32_000, 37_800, 48_000, 96_000, 192_000, 384_000]),
+        st.integers(50, 384_000),
+    ),
+    layout=st.sampled_from(LAYOUTS),
     codec=st.sampled_from(["pcm_u8", "pcm_s16le", "pcm_s24le", "pcm_s32le", "pcm_f32le", "pcm_f64le", "pcm_mulaw"]),
-    frames=st.integers(1, 20_000),
+    frames=st.one_of(st.integers(0, 3), st.integers(0, 20_000)),
 )
-def test_any_wav(rate: int, channels: int, codec: str, frames: int) -> None:
+def test_any_wav(rate: int, layout: str, codec: str, frames: int) -> None:
+    signal = voice_like(frames / rate, rate, 2)[:, :frames]
     with tempfile.TemporaryDirectory() as directory:
-        source = save(Path(directory) / "a.wav", voice_like(frames / rate, rate, channels), rate, codec)
+        source = save(Path(directory) / "a.wav", signal, rate, codec, "-ch_layout", layout)
+        if not frames:
+            with pytest.raises(EmptyFile):
+                process(source, OPERATIONS, Path(directory))
+            return
         report = process(source, OPERATIONS, Path(directory))
         assert report.audio_seconds * rate == pytest.approx(frames)
         for result in report.results.values():
             result.model_dump_json()
+        for artifact in report.artifacts:
+            if artifact.path.suffix in {".flac", ".m4a"}:
+                written, written_rate = read_with_rate(artifact.path)
+                assert written.shape[1] == pytest.approx(max(1, frames * written_rate / rate), abs=3), artifact.name
 
 
 @UNHURRIED

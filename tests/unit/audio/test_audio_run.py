@@ -5,17 +5,29 @@ import resource
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from services.worker.audio import errors
+from services.worker.audio.encoders import Labels, open_encoder, plan_encoding
 from services.worker.audio.engine import process
-from services.worker.audio.pcm import BLOCK_FRAMES, Block, Pcm, Resolution, Samples
+from services.worker.audio.pcm import Block, Pcm, Resolution, Samples
 from services.worker.audio.pipeline import Control, run_pass
 from services.worker.audio.spool import Spool
-from shared.schema.operations import AnyOperation, Loudness, Normalize, Probe, Silence, Spectrogram, Transcode, Waveform
+from shared.schema.operations import (
+    AnyOperation,
+    AudioFormat,
+    Loudness,
+    Normalize,
+    Probe,
+    Silence,
+    Spectrogram,
+    Transcode,
+    Waveform,
+)
 from tests.unit.audio.signals import recording, save, voice_like
 
 EVERYTHING: tuple[AnyOperation, ...] = (
@@ -116,6 +128,33 @@ def test_full_disk_is_trouble_of_the_machine(tmp_path: Path, audio_format: str, 
     assert nothing_is_left(output)
 
 
+@contextmanager
+def no_room_for_threads() -> Iterator[None]:
+    """A stack of 64 TiB: no address space has room for it."""
+    usual = threading.stack_size(1 << 46)
+    try:
+        yield
+    finally:
+        threading.stack_size(usual)
+
+
+@pytest.mark.parametrize("audio_format", ["mp3", "flac"])
+def test_no_room_for_a_thread_is_trouble_of_the_machine(tmp_path: Path, audio_format: AudioFormat) -> None:
+    pcm = Pcm(48_000, ("FL", "FR"), Resolution.INT16)
+    encoder = open_encoder(tmp_path / "a", plan_encoding(Transcode(format=audio_format), pcm), Labels(), dither=False)
+    with no_room_for_threads(), pytest.raises(MemoryError):
+        encoder.write(np.zeros((2, 1000), np.float32))
+    encoder.abort()
+
+
+def test_no_room_for_the_threads_of_a_pass_is_trouble_of_the_machine(tmp_path: Path, minute: Path) -> None:
+    output = tmp_path / "out"
+    output.mkdir()
+    with no_room_for_threads(), pytest.raises(MemoryError):
+        process(minute, EVERYTHING, output)
+    assert nothing_is_left(output)
+
+
 def test_missing_file_and_missing_directory_are_trouble_of_the_machine(tmp_path: Path, minute: Path) -> None:
     with pytest.raises(FileNotFoundError):
         process(tmp_path / "a.wav", EVERYTHING, tmp_path)
@@ -155,12 +194,12 @@ def test_the_same_twice_is_the_same(tmp_path: Path) -> None:
 @pytest.mark.parametrize("resolution", list(Resolution))
 def test_spool_gives_back_what_it_was_given(tmp_path: Path, resolution: Resolution) -> None:
     random = np.random.default_rng(3)
-    steps = random.integers(-32768, 32768, (2, BLOCK_FRAMES + 777)) / 32768
+    steps = random.integers(-32768, 32768, (2, 131_072 + 777)) / 32768
     noise = random.normal(size=steps.shape)
     whole: Samples = (steps if resolution is Resolution.INT16 else noise).astype(np.float32)
     spool = Spool(tmp_path / "spool", Pcm(48_000, ("FL", "FR"), resolution))
-    spool.add(whole[:, :BLOCK_FRAMES])
-    spool.add(whole[:, BLOCK_FRAMES:])
+    spool.add(whole[:, :131_072])
+    spool.add(whole[:, 131_072:])
     spool.finish()
     for _ in range(2):
         blocks = list(spool.blocks())

@@ -9,7 +9,7 @@ import pytest
 
 from services.worker.audio.engine import process
 from services.worker.audio.errors import TruncatedFile
-from services.worker.audio.pcm import BLOCK_FRAMES, Pcm, Resolution
+from services.worker.audio.pcm import Pcm, Resolution
 from services.worker.audio.silence import SilenceWriter
 from shared.schema.operations import Silence
 from shared.schema.results import MOST_SILENCES, SilenceResult
@@ -146,7 +146,7 @@ def test_where_blocks_end_makes_no_difference(tmp_path: Path, seed: int) -> None
     random = np.random.default_rng(seed)
     loud = np.repeat(random.integers(0, 2, 60), random.integers(1, 3_000, 60))
     found = []
-    for size in (BLOCK_FRAMES, 997):
+    for size in (len(loud), 997):
         path = tmp_path / f"{size}.json"
         writer = SilenceWriter(path, Pcm(RATE, ("FC",), Resolution.FLOAT), -20, 0.02, keep=100)
         for start in range(0, len(loud), size):

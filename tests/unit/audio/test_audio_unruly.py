@@ -63,8 +63,14 @@ def test_float_samples_that_are_no_sound(
     with tempfile.TemporaryDirectory() as name:
         source = save(Path(name) / container, signal, 8000, f"pcm_f{bits}{order}", "-strict", "-2")
         report = process(source, OPERATIONS, Path(name))
-        assert report.audio_seconds * 8000 == pytest.approx(frames)
+        assert report.audio_seconds * 8000 == pytest.approx(_written(container, frames, channels * bits // 8))
         finite(report)
+
+
+def _written(container: str, frames: int, frame_bytes: int) -> int:
+    """Frames that the file says it has: FFmpeg's writer of W64 pads to 8 bytes, and counts the padding as audio."""
+    unit = 8 if container == "a.w64" else 1
+    return -(-frames * frame_bytes // unit) * unit // frame_bytes
 
 
 @cache

@@ -13,7 +13,7 @@ from services.worker.audio.edits.silences import SilenceRemover, trim_silence
 from services.worker.audio.edits.trim import trim
 from services.worker.audio.errors import NothingLeft
 from services.worker.audio.inputs import Inputs
-from services.worker.audio.pcm import BLOCK_FRAMES, Block, Pcm, Samples
+from services.worker.audio.pcm import Block, Pcm, Samples
 from shared.schema.edits import (
     AnyEdit,
     Concatenate,
@@ -35,10 +35,12 @@ class Chain:
 
     Attributes:
         pcm: of what comes out: as what goes in, but for the resolution.
+        keeps_times: each moment of the audio is where it was.
     """
 
     def __init__(self, edits: Sequence[AnyEdit], pcm: Pcm, inputs: Inputs, holds: Holds) -> None:
         self.pcm = pcm
+        self.keeps_times = all(edit.keeps_times for edit in edits)
         self._edits = edits
         self._inputs = inputs
         self._holds = holds
@@ -46,7 +48,7 @@ class Chain:
             self.pcm = Pcm(pcm.sample_rate, pcm.channels, pcm.resolution.once_changed)
 
     def apply(self, blocks: Iterator[Block]) -> Iterator[Block]:
-        """The edited audio, in blocks of BLOCK_FRAMES but for the last; their positions are not known.
+        """The edited audio, in blocks of `Pcm.block_frames` but for the last; their positions are not known.
 
         Where the end needs nothing of what is left, as after a trim, `blocks` is not read to its end.
 
@@ -58,7 +60,7 @@ class Chain:
         for edit in self._edits:
             stream = self._edited(stream, edit)
         frames = 0
-        for samples in _in_blocks(stream):
+        for samples in _in_blocks(stream, self.pcm.block_frames):
             frames += samples.shape[1]
             yield Block.ready(samples, 0.0)
         if not frames:
@@ -127,18 +129,18 @@ def _amplitude(dbfs: float) -> float:
     return float(10 ** (dbfs / 20))
 
 
-def _in_blocks(stream: _Stream) -> _Stream:
-    """Blocks of BLOCK_FRAMES, whatever pieces the edits gave: what follows is made for those."""
+def _in_blocks(stream: _Stream, block_frames: int) -> _Stream:
+    """Blocks of one length, whatever pieces the edits gave: what follows is made for those."""
     waiting: list[Samples] = []
     frames = 0
     for samples in stream:
         waiting.append(samples)
         frames += samples.shape[1]
-        if frames >= BLOCK_FRAMES:
+        if frames >= block_frames:
             joined = np.concatenate(waiting, axis=1)
-            whole = frames - frames % BLOCK_FRAMES
-            for start in range(0, whole, BLOCK_FRAMES):
-                yield joined[:, start : start + BLOCK_FRAMES]
+            whole = frames - frames % block_frames
+            for start in range(0, whole, block_frames):
+                yield joined[:, start : start + block_frames]
             waiting, frames = [joined[:, whole:]], frames - whole
     if frames:
         yield np.concatenate(waiting, axis=1)

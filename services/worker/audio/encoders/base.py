@@ -32,10 +32,10 @@ class Encoder(ABC):
 
         Raises:
             OSError: the file cannot be written.
+            MemoryError: there is no room for another thread.
         """
         if self._thread is None:
-            self._thread = threading.Thread(target=self._encode_all, name="encode", daemon=True)
-            self._thread.start()
+            self._thread = self._started()
         self._raise_failure()
         self._pieces.put(self._pack(samples))
 
@@ -70,6 +70,15 @@ class Encoder(ABC):
     @abstractmethod
     def _abandon(self) -> None:
         """Close the file, as it is; never raises."""
+
+    def _started(self) -> threading.Thread:
+        thread = threading.Thread(target=self._encode_all, name="encode", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            # A stack is 8 MiB of the address space, which is bounded in a worker.
+            raise MemoryError("no thread could be started") from error
+        return thread
 
     def _join(self) -> None:
         if self._thread is not None:

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from services.worker.audio.pcm import Samples
 
 _LENGTH = 32
-# Blocks in one product: OpenBLAS keeps products of this size in the calling thread. Its own threads would wait for
-# processors that decode and encode.
-_BLOCKS_AT_ONCE = 256
+# Blocks in one product, which stays in the L2 cache with what it is made from.
+_BLOCKS_AT_ONCE = 4096
+# Blocks whose states are worked out in one product.
+_GROUP = 8
 _NEGLIGIBLE = 1e-12
 
 
@@ -34,6 +35,18 @@ class BlockFilter:
             self._through[row, row:] = response[: _LENGTH - row]
         self._ringing = np.stack([out @ power for power in powers[:_LENGTH]], axis=1)
         self._into_state = np.stack([power @ into for power in powers[_LENGTH - 1 :: -1]])
+        # The same in two steps, of which the second does with float32: nothing cancels out in it, for the rows of its
+        # matrix stand at right angles.
+        tones, weights = np.linalg.qr(self._ringing.T)
+        self._to_tones, self._tones = weights.T, tones.T.astype(np.float32)
+        self._over_block = powers[_LENGTH].T
+        # What a state before a group has become after each of its blocks, and what each block of it adds to those.
+        over = [np.linalg.matrix_power(self._over_block, blocks) for blocks in range(_GROUP + 1)]
+        none = np.zeros_like(self._over_block)
+        self._over_group = np.concatenate(over[1:], axis=1)
+        self._within_group = np.block(
+            [[over[to - of] if to >= of else none for to in range(_GROUP)] for of in range(_GROUP)]
+        )
         self._state = np.zeros((channels, len(transition)))
 
     def filter(self, samples: Samples) -> Samples:
@@ -48,27 +61,47 @@ class BlockFilter:
 
     def _filter_blocks(self, samples: Samples, filtered: Samples) -> None:
         channels, count = len(samples), samples.shape[1] // _LENGTH
+        # The state before each block, and after the last: first what each block adds to it.
         states = np.empty((channels, count + 1, self._state.shape[1]))
         states[:, 0] = self._state
-        for channel in range(channels):
-            blocks, results = samples[channel].reshape(-1, _LENGTH), filtered[channel].reshape(-1, _LENGTH)
-            for start in range(0, count, _BLOCKS_AT_ONCE):
-                some = slice(start, start + _BLOCKS_AT_ONCE)
-                np.matmul(blocks[some], self._through, out=results[some])
-                np.matmul(blocks[some], self._into_state, out=states[channel, 1:][some])
+        runs = [slice(start, start + _BLOCKS_AT_ONCE) for start in range(0, count, _BLOCKS_AT_ONCE)]
+        for channel, of_channel in enumerate(samples.reshape(channels, count, _LENGTH)):
+            for some in runs:
+                np.matmul(of_channel[some], self._into_state, out=states[channel, 1:][some])
         self._accumulate(states)
         self._state = states[:, -1].copy()
-        ringing = (states[:, :-1] @ self._ringing).astype(np.float32)
-        filtered += ringing.reshape(channels, -1)
+        tones = (states[:, :-1] @ self._to_tones).astype(np.float32)
+        for channel, of_channel in enumerate(samples.reshape(channels, count, _LENGTH)):
+            results = filtered[channel].reshape(count, _LENGTH)
+            for some in runs:
+                np.matmul(of_channel[some], self._through, out=results[some])
+                results[some] += tones[channel, some] @ self._tones
 
     def _accumulate(self, states: NDArray[np.float64]) -> None:
-        """From what each block adds to the state to the state after it: first of pairs, then of fours, and so on.
+        """From what each block adds to the state to the state after it, in place.
+
+        Blocks come in groups: within a group by one product, then from group to group, of which there are few.
+        """
+        channels, count, order = len(states), states.shape[1] - 1, states.shape[2]
+        whole = count // _GROUP * _GROUP
+        before = states[:, 0]
+        if whole:
+            groups = np.matmul(states[:, 1 : whole + 1].reshape(channels, -1, _GROUP * order), self._within_group)
+            ends = np.concatenate((before[:, None], groups[:, :, -order:]), axis=1)
+            self._accumulate_ends(ends)
+            groups += ends[:, :-1] @ self._over_group
+            states[:, 1 : whole + 1] = groups.reshape(channels, whole, order)
+        for block in range(whole, count):
+            states[:, block + 1] += states[:, block] @ self._over_block
+
+    def _accumulate_ends(self, ends: NDArray[np.float64]) -> None:
+        """First of pairs of groups, then of fours, and so on.
 
         After Hillis and Steele, "Data Parallel Algorithms" (1986). What has rung out needs no further step.
         """
-        distance, over = 1, np.linalg.matrix_power(self._transition, _LENGTH).T
-        while distance < states.shape[1] and np.abs(over).max() > _NEGLIGIBLE:
-            states[:, distance:] += states[:, :-distance] @ over
+        distance, over = 1, self._over_group[:, -self._state.shape[1] :]
+        while distance < ends.shape[1] and np.abs(over).max() > _NEGLIGIBLE:
+            ends[:, distance:] += ends[:, :-distance] @ over
             distance, over = 2 * distance, over @ over
 
     def _filter_rest(self, samples: Samples, filtered: Samples) -> None:

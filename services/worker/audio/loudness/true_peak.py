@@ -14,9 +14,8 @@ from services.worker.audio.pcm import Samples
 
 HALF_TAPS = 16
 STRETCH = 512
-_BATCH = 16
-# Rows in one product: OpenBLAS keeps products of this size in the calling thread.
-_ROWS_AT_ONCE = 32
+# Rows in one product: a bound on memory.
+_ROWS_AT_ONCE = 1024
 # Samples of which a row holds the points.
 ROW_POINTS = 32
 _KAISER_BETA = 8.0
@@ -72,36 +71,36 @@ class PointsBetween:
         np.subtract(joined[:, 1:], joined[:, :-1], out=steps[:, :-1])
         return self._at_most(_with_the_next(peaks), _with_the_next(peaks_of_stretches(steps)))
 
+    def windows(self, joined: Samples) -> Samples:
+        """A view of what each row could be worked out from, shape (channels, first sample, length)."""
+        return np.lib.stride_tricks.sliding_window_view(joined, self.length, axis=1)
+
     def rows_above(
-        self, joined: Samples, channels: NDArray[np.intp], stretches: NDArray[np.intp], level: float
+        self, windows: Samples, channels: NDArray[np.intp], stretches: NDArray[np.intp], level: float
     ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
         """Channel and first sample of the rows of some stretches that may have a point above a level.
 
         The points have samples enough after them: the rows that would go past the end take the last points once more.
         """
         starts = stretches[:, None] * STRETCH + np.arange(0, STRETCH, ROW_POINTS)
-        starts = np.minimum(starts, joined.shape[1] - self.length)
-        windows = self._windows(joined)[channels[:, None], starts]
-        steps = np.abs(windows[..., 1:] - windows[..., :-1]).max(axis=-1)
-        row, column = np.nonzero(self._at_most(np.abs(windows).max(axis=-1), steps) > level)
+        starts = np.minimum(starts, windows.shape[1] - 1)
+        rows = windows[channels[:, None], starts]
+        steps = np.abs(rows[..., 1:] - rows[..., :-1]).max(axis=-1)
+        row, column = np.nonzero(self._at_most(np.abs(rows).max(axis=-1), steps) > level)
         return channels[row], starts[row, column]
 
     def of(
-        self, joined: Samples, channels: NDArray[np.intp], starts: NDArray[np.intp]
+        self, windows: Samples, channels: NDArray[np.intp], starts: NDArray[np.intp]
     ) -> Iterator[tuple[slice, Samples]]:
         """The points of rows that begin at `starts` of `channels`, some rows at a time.
 
         Yields:
             Which of the rows, and their points, shape (rows, phases, ROW_POINTS).
         """
-        windows = self._windows(joined)
         for first in range(0, len(starts), _ROWS_AT_ONCE):
             some = slice(first, first + _ROWS_AT_ONCE)
             points: Samples = windows[channels[some], starts[some]] @ self._rows
             yield some, points.reshape(-1, self.phases, ROW_POINTS)
-
-    def _windows(self, joined: Samples) -> Samples:
-        return np.lib.stride_tricks.sliding_window_view(joined, self.length, axis=1)
 
     def _at_most(self, peaks: Samples, steps: Samples) -> Samples:
         """A bound on points from the largest sample around them, and the largest step from a sample to the next.
@@ -174,15 +173,13 @@ class TruePeak:
 
     def _interpolate(self, joined: Samples, peaks: Samples) -> None:
         most = self._between.most_of_stretches(joined, peaks)
-        loudest_first = np.argsort(-most, axis=None)
-        start, count = 0, 1
-        while start < len(loudest_first):
-            chosen = loudest_first[start : start + count]
-            chosen = chosen[most.flat[chosen] > self.true_peak]
-            if not len(chosen):
-                return
-            rows = self._between.rows_above(joined, *np.divmod(chosen, most.shape[1]), self.true_peak)
-            for _, points in self._between.of(joined, *rows):
-                self.true_peak = max(self.true_peak, float(points.max()), -float(points.min()))
-            # The very loudest alone first: it leaves out most of the others.
-            start, count = start + count, _BATCH
+        windows = self._between.windows(joined)
+        # The very loudest alone first: it leaves out most of the others.
+        self._look_at(windows, most, most == most.max())
+        self._look_at(windows, most, most > self.true_peak)
+
+    def _look_at(self, windows: Samples, most: Samples, chosen: NDArray[np.bool_]) -> None:
+        channels, stretches = np.nonzero(chosen & (most > self.true_peak))
+        rows = self._between.rows_above(windows, channels, stretches, self.true_peak)
+        for _, points in self._between.of(windows, *rows):
+            self.true_peak = max(self.true_peak, float(points.max()), -float(points.min()))

@@ -57,22 +57,25 @@ class RowMap:
     def __init__(self, edges: NDArray[np.float64], centres: NDArray[np.float64], bins: int) -> None:
         self.bins, self.count = bins, len(centres)
         first = np.minimum(np.ceil(edges).astype(np.intp), bins)
-        self._with_bins = np.flatnonzero(first[1:] > first[:-1])
-        # Rows without a bin have no length here: what one row begins with, the one before ends with.
-        self._first = first[self._with_bins]
-        self._end = int(first[-1])
+        lengths = np.diff(first)
+        # The rows that have a first bin, a second one and so on, and which that is.
+        self._nth_bins = [
+            (rows, first[rows] + place)
+            for place in range(lengths.max(initial=0))
+            if len(rows := np.flatnonzero(lengths > place))
+        ]
         self._below = np.minimum(centres.astype(np.intp), bins - 2)
-        self._upper_share = np.clip(centres - self._below, 0, 1).astype(np.float32)
+        self._upper_share = np.clip(centres - self._below, 0, 1).astype(np.float32)[:, None]
         # Above half of the sample rate there is nothing.
         self._beyond = centres > bins - 1
 
     def rows(self, power: Samples) -> Samples:
-        """Shape (spectra, bins) to (spectra, rows)."""
-        below, above = power[:, self._below], power[:, self._below + 1]
+        """Shape (bins, spectra) to (rows, spectra)."""
+        below, above = power[self._below], power[self._below + 1]
         rows: Samples = below + (above - below) * self._upper_share
-        rows[:, self._beyond] = 0
-        if len(self._first):
-            rows[:, self._with_bins] = np.maximum.reduceat(power[:, : self._end], self._first, axis=1)
+        rows[self._beyond] = 0
+        for place, (having, bins) in enumerate(self._nth_bins):
+            rows[having] = power[bins] if place == 0 else np.maximum(rows[having], power[bins])
         return rows
 
 

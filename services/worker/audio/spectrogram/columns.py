@@ -6,6 +6,8 @@ from services.worker.audio.pcm import Samples
 from services.worker.audio.spectrogram.axis import RowMap
 
 _MOST_HOPS_A_SPECTRUM = 4
+# Columns of which rows are made at once.
+_BATCH = 64
 
 
 class Columns:
@@ -26,8 +28,11 @@ class Columns:
         self._span = 1
         self._whole = 0
         self._means: Samples = np.zeros((2 * width, row_map.count), np.float32)
+        # Columns that are whole, still as bins.
+        self._bins: Samples = np.empty((row_map.bins, _BATCH), np.float32)
+        self._waiting = 0
         # The column that is not complete: the sum of its spectra, and how many these are.
-        self._sum: Samples = np.zeros(row_map.bins, np.float32)
+        self._sum: Samples = np.zeros(2 * row_map.bins, np.float32)
         self._summed = 0
 
     @property
@@ -39,32 +44,51 @@ class Columns:
         each = self._spectra_a_column
         if self._summed or most < each:
             return min(most, each - self._summed)
-        return min(most // each, len(self._means) - self._whole) * each
+        return min(most // each, self._room()) * each
 
-    def add(self, power: Samples) -> None:
-        """Take in as many spectra as are wanted, `step` hops apart; shape (spectra, bins)."""
+    def add(self, squares: Samples) -> None:
+        """Take in as many spectra as are wanted, `step` hops apart.
+
+        Args:
+            squares: of the real and of the imaginary part of each bin in turn, shape (spectra, 2 * bins). They are
+                added up as they stand: a column has many spectra, and is one power a bin.
+        """
         each = self._spectra_a_column
-        if self._summed or len(power) < each:
-            self._sum += power.sum(axis=0)
-            self._summed += len(power)
+        if self._summed or len(squares) < each:
+            self._sum += squares.sum(axis=0)
+            self._summed += len(squares)
             if self._summed < each:
                 return
-            power = self._sum[None, :]
+            squares = self._sum[None, :]
             self._begin_column()
         elif each > 1:
-            power = power.reshape(-1, each, power.shape[1]).sum(axis=1)
-        end = self._whole + len(power)
-        self._means[self._whole : end] = self._row_map.rows(power / np.float32(each))
-        self._whole = end
-        if end == len(self._means):
-            self._halve()
+            squares = squares.reshape(-1, each, squares.shape[1]).sum(axis=1)
+        self._put(_powers(squares) / np.float32(each))
 
     def finish(self) -> None:
         """The column that is not complete becomes one all the same."""
         if self._summed:
-            self._means[self._whole] = self._row_map.rows(self._sum[None, :] / np.float32(self._summed))[0]
-            self._whole += 1
+            self._put(_powers(self._sum[None, :]) / np.float32(self._summed))
             self._begin_column()
+        self._make_rows()
+
+    def _room(self) -> int:
+        return min(_BATCH - self._waiting, len(self._means) - self._whole - self._waiting)
+
+    def _put(self, columns: Samples) -> None:
+        """Take in columns that there is room for, shape (columns, bins)."""
+        end = self._waiting + len(columns)
+        self._bins[:, self._waiting : end] = columns.T
+        self._waiting = end
+        if not self._room():
+            self._make_rows()
+
+    def _make_rows(self) -> None:
+        end = self._whole + self._waiting
+        self._means[self._whole : end] = self._row_map.rows(self._bins[:, : self._waiting]).T
+        self._whole, self._waiting = end, 0
+        if end == len(self._means):
+            self._halve()
 
     def _begin_column(self) -> None:
         self._sum = np.zeros_like(self._sum)
@@ -86,3 +110,8 @@ class Columns:
         at_edges = sums[column] + means[column] * (edges - column * self._span)[:, None]
         pixels: Samples = (np.diff(at_edges, axis=0) * (self._width / hops)).astype(np.float32)
         return pixels
+
+
+def _powers(squares: Samples) -> Samples:
+    powers: Samples = squares[:, 0::2] + squares[:, 1::2]
+    return powers

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
+from services.worker.audio.chapters import carried_chapters
 from services.worker.audio.cover import Cover, read_cover
 from services.worker.audio.edits import Chain, Holds
 from services.worker.audio.encoders import Labels
@@ -16,8 +17,8 @@ from services.worker.audio.report import Artifact
 from services.worker.audio.source import Source
 from services.worker.audio.spool import Spool
 from services.worker.audio.tags import carried_tags
-from shared.schema.operations import Encoding
-from shared.schema.results import AnyResult
+from shared.schema.operations import Encoding, WholeEncoding
+from shared.schema.results import AnyResult, Chapter
 
 
 class Workspace:
@@ -42,6 +43,7 @@ class Workspace:
         self.scratch = scratch
         self.meters: dict[tuple[tuple[str, ...], bool], MixedMeter] = {}
         self.frames = 0
+        self._keeps_times = chain is None or chain.keeps_times
         self._spool: Spool | None = None
 
     def keep(self) -> None:
@@ -77,8 +79,12 @@ class Workspace:
             self._spool.abort()
 
     def labels(self, encoding: Encoding) -> Labels:
-        """What an output says of itself: the input's tags and cover as far as they are wanted, and what was asked."""
-        return Labels(carried_tags(self.source, encoding), self.cover if encoding.keep_cover else None)
+        """What an output says of itself: what of the input's labels is wanted and still true, and what was asked."""
+        chapters: tuple[Chapter, ...] = ()
+        if isinstance(encoding, WholeEncoding) and encoding.keep_chapters and self._keeps_times:
+            chapters = carried_chapters(self.source)
+        cover = self.cover if encoding.keep_cover else None
+        return Labels(carried_tags(self.source, encoding), cover, chapters=chapters)
 
     @cached_property
     def cover(self) -> Cover | None:

@@ -1,10 +1,11 @@
 """Loudness normalisation: one file, or those of an album."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from services.worker.audio.acx import AcxMeter
 from services.worker.audio.decode import decode
-from services.worker.audio.encoders import plan_encoding
+from services.worker.audio.encoders import loudness_tags, plan_encoding
 from services.worker.audio.limits import Limits
 from services.worker.audio.loudness import LoudnessMeter, Measurement, measure_together
 from services.worker.audio.normalize import Gain, GainSearch
@@ -33,7 +34,7 @@ class NormalizeTask(Task):
             workspace = workspaces.of(operation.edits, name)
             self._tracks.append(_Track(f"{operation.name}-{name}", name, operation, workspace))
         self._search: GainSearch | None = None
-        self._is_done = False
+        self._is_final = self._is_done = False
 
     def next_pass(self, control: Control) -> Sequence[tuple[Workspace, Consumer]]:
         """See Task."""
@@ -41,13 +42,15 @@ class NormalizeTask(Task):
             return ()
         if self._search is None:
             self._search = GainSearch(self._measured(), self._operation)
-        elif not self._search.needs_measuring or not self._search.correct(self._rewritten(control)):
-            self._is_done = True
-            if self._operation.check == "acx":
-                for track in self._tracks:
-                    track.check(control)
-            return ()
-        return [(track.workspace, track.render(self._search.gain)) for track in self._tracks]
+            # Where arithmetic tells how loud the files become, the first ones are the last.
+            self._is_final = not self._search.needs_measuring
+        elif self._is_final or not self._search.correct(self._rewritten(control)):
+            if self._is_final or not self._operation.loudness_tags:
+                self._finish(control)
+                return ()
+            # Once more the same: only now it is known what the tags in front of the audio are to say.
+            self._is_final = True
+        return [(track.workspace, track.render(self._search.gain, self._tags(track))) for track in self._tracks]
 
     def result(self, frames: int) -> AnyResult:
         """See Task."""
@@ -55,7 +58,7 @@ class NormalizeTask(Task):
         search = self._search or GainSearch(measured, operation)
         gain, plan = search.gain, first.plan
         written = self._written()
-        loudness, peak = _levels(measured, gain, written)
+        output = _came_to(measured, gain, written)
         return NormalizeResult(
             format=plan.format,
             sample_rate=plan.sample_rate,
@@ -68,11 +71,11 @@ class NormalizeTask(Task):
             gain_db=round(gain.db, 2),
             method="limited" if gain.limited else "linear",
             largest_reduction_db=round(max(track.rendition.largest_reduction_db for track in self._tracks), 2),
-            output_lufs=rounded(loudness),
-            output_true_peak_dbtp=rounded(peak),
+            output_lufs=rounded(output.integrated_lufs),
+            output_true_peak_dbtp=rounded(output.true_peak_dbtp),
             target_lufs=operation.target_lufs,
             true_peak_ceiling_dbtp=operation.true_peak_dbtp,
-            limited_by_peak=search.is_short_of_the_target(loudness),
+            limited_by_peak=search.is_short_of_the_target(output.integrated_lufs),
             tracks=tuple(track.described(gain) for track in self._tracks) if operation.album else (),
             acx=first.acx,
         )
@@ -86,6 +89,20 @@ class NormalizeTask(Task):
         for track in self._tracks:
             for rendition in track.renditions:
                 rendition.abort()
+
+    def _finish(self, control: Control) -> None:
+        self._is_done = True
+        if self._operation.check == "acx":
+            for track in self._tracks:
+                track.check(control)
+
+    def _tags(self, track: "_Track") -> dict[str, str]:
+        """Loudness tags of a file, if they are wanted and known."""
+        if self._search is None or not self._is_final or not self._operation.loudness_tags:
+            return {}
+        gain = self._search.gain
+        album = _came_to(self._measured(), gain, self._written()) if self._operation.album else None
+        return loudness_tags(track.plan.format, track.came_to(gain), album)
 
     def _measured(self) -> Measurement:
         return measure_together([track.meter for track in self._tracks])
@@ -129,8 +146,8 @@ class _Track:
         """The latest."""
         return self.renditions[-1]
 
-    def render(self, gain: Gain) -> Rendition:
-        """Begin another."""
+    def render(self, gain: Gain, loudness: dict[str, str]) -> Rendition:
+        """Begin another, with the loudness tags that are given."""
         operation, place = self._operation, self.workspace
         self.renditions.append(
             Rendition(
@@ -138,7 +155,7 @@ class _Track:
                 self.plan,
                 place.pcm,
                 place.output_dir,
-                place.labels(operation),
+                replace(place.labels(operation), loudness=loudness),
                 gain_db=gain.db,
                 ceiling_dbtp=operation.true_peak_dbtp if gain.limited else None,
                 dual_mono=operation.dual_mono,
@@ -162,27 +179,34 @@ class _Track:
             run_pass(decode(source, _NO_LIMITS), (meter,), (), control)
             self.acx = meter.report(source)
 
+    def came_to(self, gain: Gain) -> Measurement:
+        """Levels of the latest."""
+        return _came_to(self.meter.measurement(), gain, None if self.written is None else self.written.measurement())
+
     def described(self, gain: Gain) -> AlbumTrack:
         """As one of several."""
-        measured = self.meter.measurement()
-        loudness, peak = _levels(measured, gain, None if self.written is None else self.written.measurement())
+        measured, output = self.meter.measurement(), self.came_to(gain)
         return AlbumTrack(
             input=self._name,
             input_lufs=rounded(measured.integrated_lufs),
             input_true_peak_dbtp=rounded(measured.true_peak_dbtp),
-            output_lufs=rounded(loudness),
-            output_true_peak_dbtp=rounded(peak),
+            output_lufs=rounded(output.integrated_lufs),
+            output_true_peak_dbtp=rounded(output.true_peak_dbtp),
             duration_seconds=round(self.rendition.seconds, 6),
             artifact=self.rendition.path.name,
             acx=self.acx,
         )
 
 
-def _levels(measured: Measurement, gain: Gain, written: Measurement | None) -> tuple[float | None, float | None]:
-    """Loudness and true peak of the output: as measured of it, or else by arithmetic."""
+def _came_to(measured: Measurement, gain: Gain, written: Measurement | None) -> Measurement:
+    """Levels of an output: as measured of it, or else by arithmetic."""
     if written is not None:
-        return written.integrated_lufs, written.true_peak_dbtp
-    return _sum(measured.integrated_lufs, gain.db), _sum(measured.true_peak_dbtp, gain.db)
+        return written
+    return replace(
+        measured,
+        integrated_lufs=_sum(measured.integrated_lufs, gain.db),
+        true_peak_dbtp=_sum(measured.true_peak_dbtp, gain.db),
+    )
 
 
 def _sum(level: float | None, gain_db: float) -> float | None:

@@ -97,7 +97,7 @@ class SpectrogramTask(Task):
         self._path = workspace.output_dir / f"{operation.name}.png"
         self._writer = SpectrogramWriter(self._path, workspace.pcm, operation)
 
-    def encoding(self) -> Sequence[Consumer]:
+    def measuring(self) -> Sequence[Consumer]:
         """See Task."""
         return (self._writer,)
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from services.worker.audio.pcm import Samples
+from services.worker.audio.pcm import Samples, mean_of_channels
 
 
 class Outline:
@@ -28,7 +28,7 @@ class Outline:
         """Take in a block, shape (channels, frames)."""
         self._frames += samples.shape[1]
         if not self._split and len(samples) > 1:
-            samples = samples.mean(axis=0, keepdims=True)
+            samples = mean_of_channels(samples)[None, :]
         waiting = np.concatenate((self._rest, samples), axis=1)
         while count := min(waiting.shape[1] // self._span, 2 * self._width - self._whole):
             taken = count * self._span
