@@ -12,7 +12,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json, to_jsonable_python
-from sqlalchemy import Row, insert, or_, select, update
+from sqlalchemy import Column, Row, Table, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.schema.jobs import JobStatus
@@ -69,7 +69,7 @@ class Notices:
         seen = {job_id: await self._view(job_id) for job_id in ended}
         # One that begins again just now keeps its mark.
         marked = update(jobs).where(jobs.c.id.in_(ended), is_to_be_told).values(notify=False)
-        columns = jobs.c.id, jobs.c.status, jobs.c.key_id, jobs.c.webhook_id, jobs.c.traceparent, jobs.c.finished_at
+        columns = (*_subject_columns(jobs), jobs.c.status, jobs.c.finished_at)
         async with self._database.write() as connection:
             told = (await connection.execute(marked.returning(*columns))).all()
             targets = await self._targets(connection, told)
@@ -91,7 +91,7 @@ class Notices:
             return 0
         seen = {batch_id: await self._batches.get(batch_id) for batch_id in ended}
         marked = update(batches).where(batches.c.id.in_(ended), has_not_ended).values(ended_at=self._database.now())
-        columns = batches.c.id, batches.c.key_id, batches.c.webhook_id, batches.c.traceparent, batches.c.ended_at
+        columns = (*_subject_columns(batches), batches.c.ended_at)
         async with self._database.write() as connection:
             told = (await connection.execute(marked.returning(*columns))).all()
             targets = await self._targets(connection, told)
@@ -116,7 +116,7 @@ class Notices:
         of_keys = [webhooks.c.key_id.in_(keys - {None})]
         if None in keys:
             of_keys.append(webhooks.c.key_id.is_(None))
-        columns = webhooks.c.id, webhooks.c.key_id, webhooks.c.events, webhooks.c.is_standing
+        columns = webhooks.c.id, webhooks.c.key_id, webhooks.c.events, webhooks.c.is_standing, webhooks.c.created_at
         found = select(*columns).where(webhooks.c.enabled)
         standing = await connection.execute(found.where(is_standing, or_(*of_keys)))
         return [*standing, *await connection.execute(found.where(webhooks.c.id.in_(own)))]
@@ -129,7 +129,11 @@ class Notices:
             for target in targets
             if target.id == subject.webhook_id
             or (
-                target.is_standing and target.key_id == subject.key_id and (not target.events or event in target.events)
+                target.is_standing
+                and target.key_id == subject.key_id
+                # It is told of what is submitted from then on.
+                and target.created_at <= subject.created_at
+                and (not target.events or event in target.events)
             )
         )
         return [
@@ -144,6 +148,11 @@ class Notices:
             )
             for webhook_id in wanted
         ]
+
+
+def _subject_columns(table: Table) -> list[Column[Any]]:
+    """What deliveries are made from, of a job or of a batch."""
+    return [table.c[name] for name in ("id", "key_id", "webhook_id", "traceparent", "created_at")]
 
 
 async def _add(connection: AsyncConnection, rows: Sequence[Mapping[str, Any]]) -> None:

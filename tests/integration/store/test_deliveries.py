@@ -1,5 +1,6 @@
 """Messages to webhooks in the store: made once, tried by one at a time, never lost."""
 
+import asyncio
 from uuid import UUID, uuid4
 
 import pytest
@@ -115,6 +116,20 @@ async def test_the_end_of_a_job_is_put_on_record_once(post: Post, life: Life) ->
     other = await life.create()
     await life.jobs.cancel(other)
     assert await post.notices.of_jobs(10) == 0
+
+
+async def test_a_standing_webhook_is_not_told_of_a_batch_that_is_older(post: Post, life: Life) -> None:
+    upload = await Uploads(post.database).add(sha256="cd" * 32, size_bytes=3, filename="a.wav")
+    order = JobOrder(SPEC, NO_OPTIONS, "default", upload.id)
+    older = await Batches(post.database).create([order], name=None, max_attempts=4)
+    # Times are of milliseconds in SQLite.
+    await asyncio.sleep(0.002)
+    await post.webhooks.add(NEW, secret="x", key_id=None)
+    newer = await Batches(post.database).create([order], name=None, max_attempts=4)
+    for new in (older, newer):
+        await life.jobs.cancel(new.messages[0].job_id)
+    assert await post.notices.of_batches(10) == 2
+    assert await post.sent() == [("batch.ended", newer.batch_id)]
 
 
 async def test_a_key_is_told_of_its_own_jobs_and_batches_alone(post: Post, life: Life) -> None:
