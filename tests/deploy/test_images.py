@@ -33,7 +33,8 @@ IMPORTS: Mapping[str, set[str]] = {
     },
     "services/worker": {
         *("PIL", "av", "celery", "httpcore", "httpx", "kombu", "lameenc", "numpy", "opentelemetry"),
-        *("prometheus_client", "psutil", "pydantic", "redis", "soxr", "structlog", "tenacity", "uvloop"),
+        *("prometheus_client", "psutil", "pydantic", "redis", "scipy", "soxr", "structlog", "tenacity"),
+        *("threadpoolctl", "uvloop"),
     },
     "services/monitor": {
         *("fastapi", "itsdangerous", "jinja2", "prometheus_client", "pydantic", "pydantic_core", "redis"),
@@ -42,9 +43,9 @@ IMPORTS: Mapping[str, set[str]] = {
 }
 # Of the other services' groups: what must not even be installed.
 WALLS: Mapping[str, set[str]] = {
-    "api": {"PIL", "av", "lameenc", "numpy", "soxr", "flower"},
+    "api": {"PIL", "av", "lameenc", "numpy", "scipy", "soxr", "flower"},
     "worker": {"fastapi", "starlette", "uvicorn", "python_multipart", "werkzeug", "flower"},
-    "monitor": {"PIL", "av", "lameenc", "numpy", "soxr", "python_multipart", "werkzeug", "flower"},
+    "monitor": {"PIL", "av", "lameenc", "numpy", "scipy", "soxr", "python_multipart", "werkzeug", "flower"},
 }
 _IMPORT_ALL = """
 import importlib, importlib.util, json, pkgutil, sys

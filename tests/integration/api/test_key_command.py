@@ -64,7 +64,6 @@ async def test_it_prints_the_secret_and_nothing_else_where_a_program_reads(postg
 
 async def test_the_examples_of_the_page_on_keys(keyed: Keyed) -> None:
     program("make")
-    program("uv")
     # The same command, here and not in a container.
     script, containers = re.subn(r"docker compose exec api python\b", sys.executable, examples("docs/keys.md"))
     assert containers == 1
