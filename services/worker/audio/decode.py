@@ -38,7 +38,8 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
     allowed = limits.decoded_samples // len(source.pcm.channels)
     watch = PacketWatch(source)
     gather = _Gather(source)
-    decoded, block_frames, most_frames = 0, _FIRST_BLOCK_FRAMES, source.pcm.block_frames
+    decoded, most_frames = 0, source.pcm.block_frames
+    block_frames = min(_FIRST_BLOCK_FRAMES, most_frames)
     announced = source.stream.frames
     for packet in _packets(source):
         watch.see(packet)

@@ -16,6 +16,7 @@ PLANES_PYAV_CAN_COUNT = 8
 """PyAV looks for a null pointer behind the last plane, and with 8 planes reads past the end of FFmpeg's array: a
 planar frame must have fewer. Packed frames have one plane."""
 
+_BLOCK_SECONDS = 12
 _BLOCK_SAMPLES = 1_048_576
 
 
@@ -49,12 +50,12 @@ class Pcm:
 
     @property
     def block_frames(self) -> int:
-        """Frames a block: a block of all channels is 4 MB, 12 s of stereo at 44.1 kHz.
+        """Frames a block: 12 s, or as many as are 4 MB with all channels.
 
         Measuring takes some hundred calls of NumPy for each block, and around each of them the interpreter lock goes
         from thread to thread, which costs more than what the second-level cache would save in smaller ones.
         """
-        return _BLOCK_SAMPLES // len(self.channels)
+        return min(_BLOCK_SECONDS * self.sample_rate, _BLOCK_SAMPLES // len(self.channels))
 
 
 def mean_of_channels(samples: Samples) -> NDArray[np.float32]:

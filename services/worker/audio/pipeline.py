@@ -19,8 +19,9 @@ from services.worker.audio.pcm import Block, Samples
 _QUEUE_BLOCKS = 3
 _POLL_SECONDS = 0.05
 _PROGRESS_SECONDS = 0.1
-# What an encoder gets at once: short enough that the slowest notices a cancel well within a second.
-_SLICE_FRAMES = 16_384
+# What an encoder gets at once: long, for the interpreter lock goes from thread to thread with each piece; and short
+# enough that the slowest notices a cancel well within a second.
+_SLICE_FRAMES = 131_072
 
 
 class Consumer(Protocol):

@@ -1,6 +1,8 @@
 """The one face of every encoder."""
 
+import os
 import queue
+import sys
 import threading
 from abc import ABC, abstractmethod
 from typing import Any, TypeAlias
@@ -13,6 +15,8 @@ Packed: TypeAlias = NDArray[Any]
 """Samples in the type and order that an encoder takes."""
 
 _QUEUE_PIECES = 4
+# Of niceness: a tenth of the weight.
+_STEP, _NICEST = 10, 19
 
 
 class Encoder(ABC):
@@ -22,7 +26,14 @@ class Encoder(ABC):
     What goes wrong there is raised by a later call.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_slowest: bool) -> None:
+        """Nothing is encoded yet.
+
+        Args:
+            is_slowest: whether no other encoder takes longer. All outputs of a job are fed with the same blocks, so
+                that each waits for the slowest; where processors are few, its thread goes first.
+        """
+        self._is_slowest = is_slowest
         self._pieces: queue.Queue[Packed | None] = queue.Queue(_QUEUE_PIECES)
         self._failure: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -91,6 +102,8 @@ class Encoder(ABC):
             raise self._failure
 
     def _encode_all(self) -> None:
+        if not self._is_slowest:
+            _let_others_go_first()
         while (piece := self._pieces.get()) is not None:
             # After a failure the rest is only taken away, so that nobody waits for room.
             if self._failure is None:
@@ -98,3 +111,9 @@ class Encoder(ABC):
                     self._encode(piece)
                 except BaseException as error:
                     self._failure = error
+
+
+def _let_others_go_first() -> None:
+    """Of the calling thread; by POSIX it would be the whole process, which only Linux's threads are not."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, 0, min(_NICEST, os.getpriority(os.PRIO_PROCESS, 0) + _STEP))

@@ -37,7 +37,7 @@ class LibavEncoder(Encoder):
     """One output container with one audio stream, its tags and its cover."""
 
     def __init__(self, path: Path, plan: Plan, labels: Labels, *, dither: bool) -> None:
-        super().__init__()
+        super().__init__(is_slowest=plan.format is AudioFormat.AAC)
         target = _target(plan)
         self._plan = plan
         self._path = path

@@ -34,7 +34,7 @@ class Mp3Encoder(Encoder):
     """MPEG-1, 2 or 2.5 layer III at a constant bit rate, or at a variable one by quality."""
 
     def __init__(self, path: Path, plan: Plan, labels: Labels) -> None:
-        super().__init__()
+        super().__init__(is_slowest=False)
         self._plan = plan
         self._lame = lameenc.Encoder()
         self._lame.silence()
