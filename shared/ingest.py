@@ -15,6 +15,10 @@ from shared.store.uploads import Uploads
 log = structlog.get_logger()
 
 
+# After each piece of an upload: at most a gigabyte a second is taken.
+_OTHERS_TURN_SECONDS = 0.001
+
+
 class TooManyBytes(Exception):
     """There are more than are taken."""
 
@@ -57,6 +61,8 @@ class Ingest:
                 size += len(piece)
                 # In a thread, where it holds no GIL: other requests do not wait for a large upload's digest.
                 await asyncio.to_thread(digest.update, piece)
+                # One that comes as fast as the memory is would have the loop to itself.
+                await asyncio.sleep(_OTHERS_TURN_SECONDS)
                 yield piece
 
         await self._blobs.put_stream(key, counted())
