@@ -49,8 +49,9 @@ def decode(source: Source, limits: Limits) -> Iterator[Block]:
         if watch.packets == announced and packet.size:
             gather.leave_out(_padding_of_last(packet, frames))
         while (gathered := gather.pull(block_frames)) is not None:
-            block_frames = min(2 * block_frames, most_frames)
             decoded += gathered.samples
+            # Short audio is of many blocks too, for the progress is told by the block.
+            block_frames = min(max(_FIRST_BLOCK_FRAMES, decoded // 8), most_frames)
             if decoded > allowed:
                 raise TooLong(
                     f"The audio is longer than the {allowed / source.pcm.sample_rate / 60:.0f} minutes that are "

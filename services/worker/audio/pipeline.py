@@ -15,6 +15,7 @@ from typing import Protocol, TypeAlias
 
 from services.worker.audio.errors import Cancelled
 from services.worker.audio.pcm import Block, Samples
+from services.worker.audio.threads import started
 
 _QUEUE_BLOCKS = 3
 _POLL_SECONDS = 0.05
@@ -109,12 +110,7 @@ class _Pass:
                 self._failures.append(error)
                 self._stop.set()
 
-        thread = threading.Thread(target=run, name=name, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:
-            # A stack is 8 MiB of the address space, which is bounded in a worker.
-            raise MemoryError("no thread could be started") from error
+        thread = started(name, run)
         self._threads.append(thread)
         return thread
 

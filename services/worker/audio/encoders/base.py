@@ -10,6 +10,7 @@ from typing import Any, TypeAlias
 from numpy.typing import NDArray
 
 from services.worker.audio.pcm import Samples
+from services.worker.audio.threads import started
 
 Packed: TypeAlias = NDArray[Any]
 """Samples in the type and order that an encoder takes."""
@@ -46,7 +47,7 @@ class Encoder(ABC):
             MemoryError: there is no room for another thread.
         """
         if self._thread is None:
-            self._thread = self._started()
+            self._thread = started("encode", self._encode_all)
         self._raise_failure()
         self._pieces.put(self._pack(samples))
 
@@ -81,15 +82,6 @@ class Encoder(ABC):
     @abstractmethod
     def _abandon(self) -> None:
         """Close the file, as it is; never raises."""
-
-    def _started(self) -> threading.Thread:
-        thread = threading.Thread(target=self._encode_all, name="encode", daemon=True)
-        try:
-            thread.start()
-        except RuntimeError as error:
-            # A stack is 8 MiB of the address space, which is bounded in a worker.
-            raise MemoryError("no thread could be started") from error
-        return thread
 
     def _join(self) -> None:
         if self._thread is not None:
