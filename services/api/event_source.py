@@ -1,5 +1,6 @@
 """Streams of server-sent events, as all routes answer with them."""
 
+import random
 from collections.abc import AsyncIterator, Callable
 from typing import Annotated, Any
 
@@ -39,14 +40,32 @@ def event_source(
             async for event in follow(shutdown):
                 yield event
 
-    return EventSourceResponse(
-        counted(),
-        ping=resources.settings.events_heartbeat_seconds,
-        ping_message_factory=_Heartbeat,
-        send_timeout=_SEND_SECONDS,
-        shutdown_event=shutdown,
-        shutdown_grace_period=_SHUTDOWN_GRACE_SECONDS,
+    return with_heartbeats(
+        EventSourceResponse(
+            counted(),
+            send_timeout=_SEND_SECONDS,
+            shutdown_event=shutdown,
+            shutdown_grace_period=_SHUTDOWN_GRACE_SECONDS,
+        ),
+        resources.settings.events_heartbeat_seconds,
     )
+
+
+def with_heartbeats(response: EventSourceResponse, seconds: float) -> EventSourceResponse:
+    """The stream with a heartbeat each so many seconds, the first of them at a random moment before.
+
+    Clients that come together, as after a restart, would else get theirs together from then on, and all other
+    requests would wait for a thousand of them.
+    """
+
+    def heartbeat() -> _Heartbeat:
+        response.ping_interval = seconds
+        return _Heartbeat()
+
+    # Never 0, which is none at all.
+    response.ping_interval = seconds * (1 - random.random())
+    response.ping_message_factory = heartbeat
+    return response
 
 
 def stream_of(description: str, example: str) -> dict[str, Any]:

@@ -1,9 +1,9 @@
 """Follows jobs: news from Redis as it comes, and what Redis lost from the store, a little later."""
 
 import asyncio
-import contextlib
 import re
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Self
 from uuid import UUID
 
@@ -47,13 +47,23 @@ class Place(NamedTuple):
         return f"{self.version}.{self.progress}"
 
 
+@dataclass(eq=False, slots=True)
+class _Follower:
+    news: asyncio.Queue[JobEvent]
+    known: Place
+
+    def waits_for(self, event: JobEvent) -> bool:
+        """Whether it has something to tell, or to end by: of a thousand that are idle none is to be woken."""
+        return Place.of(event) > self.known or event.status.is_terminal
+
+
 class JobWatch:
     """Any number of followers of any number of jobs; all of them cost one query each two seconds."""
 
     def __init__(self, hub: EventHub, views: JobViews) -> None:
         self._hub = hub
         self._views = views
-        self._followers: dict[UUID, set[asyncio.Queue[JobEvent]]] = {}
+        self._followers: dict[UUID, set[_Follower]] = {}
         self._poller: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -74,22 +84,23 @@ class JobWatch:
         """
         async with self._hub.listen(job_id) as news:
             followers = self._followers.setdefault(job_id, set())
-            followers.add(news)
+            follower = _Follower(news, after)
+            followers.add(follower)
             ending = asyncio.create_task(until.wait())
             try:
                 # Read after the subscription has begun: what happens from now on is heard.
                 await self._read([job_id])
                 while (event := await _next(news, ending)) is not None:
                     place = Place.of(event)
-                    if place > after:
-                        kind = "progress" if place.version == after.version else "status"
-                        after = place
+                    if place > follower.known:
+                        kind = "progress" if place.version == follower.known.version else "status"
+                        follower.known = place
                         yield event.model_copy(update={"type": kind})
                     if event.status.is_terminal:
                         return
             finally:
                 ending.cancel()
-                followers.discard(news)
+                followers.discard(follower)
                 if not followers:
                     self._followers.pop(job_id, None)
 
@@ -107,10 +118,10 @@ class JobWatch:
             log.warning("jobs not read for their followers, will be", reason=type(error).__name__)
             return
         for event in events:
-            for news in self._followers.get(event.job_id, ()):
+            for follower in self._followers.get(event.job_id, ()):
                 # One that is full has news enough, and is read for again.
-                with contextlib.suppress(asyncio.QueueFull):
-                    news.put_nowait(event)
+                if follower.waits_for(event) and not follower.news.full():
+                    follower.news.put_nowait(event)
 
 
 async def _next(news: asyncio.Queue[JobEvent], ending: asyncio.Task[bool | None]) -> JobEvent | None:

@@ -127,6 +127,15 @@ async def test_an_idle_stream_has_a_heartbeat(api: httpx.AsyncClient) -> None:
     assert text.count("event: status") == 1
 
 
+async def test_a_stream_to_which_nothing_is_news_ends_with_its_job(api: httpx.AsyncClient, store: Store) -> None:
+    job_id = (await submit(api))["id"]
+    # All that comes is known to it: only the end of the job is left to hear of, from the store alone.
+    async with followed(api, job_id, **{"Last-Event-ID": "1000.0"}) as stream:
+        claim = await store.claim(job_id)
+        await store.jobs.succeed(claim.lease, results={}, made=[], usage=Usage())
+        assert await stream.ends()
+
+
 async def test_cancel_is_told(api: httpx.AsyncClient, store: Store) -> None:
     job_id = (await submit(api))["id"]
     async with store.redis.pubsub(ignore_subscribe_messages=True) as news, followed(api, job_id) as stream:
