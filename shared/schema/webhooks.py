@@ -142,7 +142,10 @@ class WebhookView(BaseModel):
 class WebhookWithSecret(WebhookView):
     """A webhook as it is shown once: after its creation, and after a rotation of its secret."""
 
-    secret: str = Field(description="To verify signatures with; it is not shown again.")
+    secret: str | None = Field(
+        description="To verify signatures with; it is not shown again. null in the answer to a request that is sent "
+        "again with its Idempotency-Key when the webhook is gone."
+    )
 
 
 class WebhookList(BaseModel):

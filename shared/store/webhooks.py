@@ -1,6 +1,6 @@
 """Webhooks: whom a key wants to be told, and with which secret."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -39,8 +39,21 @@ class Webhooks:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, new: NewWebhook, *, secret: str, key_id: UUID | None) -> WebhookView:
+    async def add(
+        self,
+        new: NewWebhook,
+        *,
+        secret: str,
+        key_id: UUID | None,
+        commit_with: Callable[[AsyncConnection, WebhookView], Awaitable[None]] | None = None,
+    ) -> WebhookView:
         """A webhook for all jobs and batches that the key submits from now on.
+
+        Args:
+            new: what the client asked for.
+            secret: to sign with.
+            key_id: whose it is.
+            commit_with: what is to be written in the same transaction; whatever it raises, there is no webhook.
 
         Raises:
             TooManyWebhooks: the key has enough of them.
@@ -56,7 +69,10 @@ class Webhooks:
             if (await connection.execute(count)).scalar_one() >= MOST_WEBHOOKS:
                 raise TooManyWebhooks
             added = await connection.execute(insert(webhooks).values(row).returning(*_VIEW))
-            return WebhookView.model_validate(added.mappings().one())
+            webhook = WebhookView.model_validate(added.mappings().one())
+            if commit_with is not None:
+                await commit_with(connection, webhook)
+        return webhook
 
     async def get(self, webhook_id: UUID, *, owner: UUID | None = None) -> WebhookView | None:
         """The webhook, or None when the owner has none of this id."""

@@ -15,7 +15,8 @@ _WEBHOOK, _SECRET = "webhook", "secret"
 def without_secret(answer: Answer) -> Answer:
     """What of an answer is kept."""
     document = from_json(answer.body)
-    return _with(answer, document, None) if document.get(_WEBHOOK) else answer
+    webhook = _webhook_in(document)
+    return answer if webhook is None else _with(answer, document, webhook, None)
 
 
 async def with_secret(answer: Answer, webhooks: Webhooks) -> Answer:
@@ -25,11 +26,17 @@ async def with_secret(answer: Answer, webhooks: Webhooks) -> Answer:
         DATABASE_ERRORS (shared.store.errors): the database fails.
     """
     document = from_json(answer.body)
-    webhook = document.get(_WEBHOOK)
-    return _with(answer, document, await webhooks.secret(UUID(webhook["id"]))) if webhook else answer
+    webhook = _webhook_in(document)
+    return answer if webhook is None else _with(answer, document, webhook, await webhooks.secret(UUID(webhook["id"])))
 
 
-def _with(answer: Answer, document: dict[str, Any], secret: str | None) -> Answer:
-    document[_WEBHOOK][_SECRET] = secret
+def _webhook_in(document: dict[str, Any]) -> dict[str, Any] | None:
+    """The webhook of a job or a batch; or the answer itself, which has a secret only where it is a webhook."""
+    webhook: dict[str, Any] | None = document if _SECRET in document else document.get(_WEBHOOK)
+    return webhook
+
+
+def _with(answer: Answer, document: dict[str, Any], webhook: dict[str, Any], secret: str | None) -> Answer:
+    webhook[_SECRET] = secret
     # The fields stay in their order, and numbers as the model wrote them: it is the same text but for the secret.
     return replace(answer, body=to_json(document).decode())

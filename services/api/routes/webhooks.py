@@ -7,6 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from services.api import problems
 from services.api.access import Caller, Reader, Submitter
+from services.api.access.idempotency import InjectedIdempotency
 from services.api.bodies import JSON, media_type, read_json
 from services.api.cursors import Cursor, cursor, position
 from services.api.documentation import answers, reference
@@ -23,6 +24,7 @@ from shared.schema.webhooks import (
     WebhookWithSecret,
     new_secret,
 )
+from shared.store.idempotency import Answer
 from shared.store.notices import message
 from shared.store.webhooks import MOST_WEBHOOKS, TooManyWebhooks
 
@@ -46,22 +48,33 @@ _CREATED = {
 @router.post(
     "",
     status_code=201,
-    responses=answers(408, 409, 413, 415, 422, 500, 503, s201=_CREATED),
+    response_model=WebhookWithSecret,
+    responses=answers(400, 408, 409, 413, 415, 422, 500, 503, s201=_CREATED),
     openapi_extra=_body_of(NewWebhook),
 )
 async def create_webhook(
-    request: Request, response: Response, caller: Submitter, resources: InjectedResources
-) -> WebhookWithSecret:
+    request: Request, caller: Submitter, idempotency: InjectedIdempotency, resources: InjectedResources
+) -> Response:
     """Register a URL that is told of the end of every job and batch that this key submits from now on."""
     asked = await _read(request, resources, NewWebhook)
     secret = asked.secret or new_secret()
-    try:
-        webhook = await resources.webhooks.add(asked, secret=secret, key_id=caller.key_id)
-    except TooManyWebhooks:
-        detail = f"A key has {MOST_WEBHOOKS} webhooks at most; delete one that is not needed."
-        raise ProblemError(409, "too-many-webhooks", "Too many webhooks", detail) from None
-    response.headers["Location"] = f"{router.prefix}/{webhook.id}"
-    return WebhookWithSecret(**dict(webhook), secret=secret)
+
+    def answer_of(webhook: WebhookView) -> Answer:
+        body = WebhookWithSecret(**dict(webhook), secret=secret).model_dump_json()
+        return Answer(201, body, f"{router.prefix}/{webhook.id}")
+
+    async with idempotency.once("webhook", asked.model_dump_json()) as once:
+        if once.answer is None:
+            try:
+                webhook = await resources.webhooks.add(
+                    asked, secret=secret, key_id=caller.key_id, commit_with=once.recording(answer_of)
+                )
+            except TooManyWebhooks:
+                detail = f"A key has {MOST_WEBHOOKS} webhooks at most; delete one that is not needed."
+                raise ProblemError(409, "too-many-webhooks", "Too many webhooks", detail) from None
+            if once.answer is None:
+                await once.record(answer_of(webhook))
+    return once.response
 
 
 @router.get("", responses=answers(500, 503))

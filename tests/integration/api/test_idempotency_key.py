@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from shared.store.idempotency import IdempotencyKeys
 from shared.store.tables import idempotency_keys
+from shared.store.webhooks import MOST_WEBHOOKS
 from tests.integration.api.driving import PROBE, Store, files_under, problem, store_of
 from tests.integration.api.keyed import Keyed
 
@@ -125,6 +126,52 @@ async def test_a_webhooks_secret_is_answered_again_and_kept_with_the_webhook_alo
         again = await client.post("/api/jobs", **requests[0][1], headers=headers)
         assert (again.status_code, again.json()["webhook"]["secret"]) == (202, None)
     await store.close()
+
+
+@pytest.mark.parametrize("given", [None, "whsec_" + "c2VjcmV0" * 4])
+async def test_a_standing_webhook_is_made_once_and_its_secret_kept_with_it_alone(
+    keyed: Keyed, given: str | None
+) -> None:
+    key = await keyed.make()
+    store = store_of(keyed.system)
+    async with keyed.client(key.secret) as client:
+        asked = {"url": "https://example.com/done", "description": "Ä", "secret": given}
+        headers = _header()
+        first = await client.post("/api/webhooks", json=asked, headers=headers)
+        assert first.status_code == 201, first.text
+        secret = first.json()["secret"]
+        assert secret == given or given is None
+        assert secret not in await _kept(store, key.id)
+        answers = await asyncio.gather(*(client.post("/api/webhooks", json=asked, headers=headers) for _ in range(4)))
+        for again in answers:
+            assert (again.status_code, again.content, again.headers["location"]) == (
+                201,
+                first.content,
+                first.headers["location"],
+            )
+            assert again.headers["idempotent-replayed"] == "true"
+        assert len((await client.get("/api/webhooks")).json()["webhooks"]) == 1
+        other = await client.post("/api/webhooks", json={**asked, "description": "other"}, headers=headers)
+        problem(other, 422, "idempotency-key-reused")
+        assert len((await client.get("/api/webhooks")).json()["webhooks"]) == 1
+        # With the webhook its secret goes.
+        assert (await client.delete(first.headers["location"])).status_code == 204
+        again = await client.post("/api/webhooks", json=asked, headers=headers)
+        assert (again.status_code, again.json()) == (201, first.json() | {"secret": None})
+    await store.close()
+
+
+async def test_a_webhook_that_is_refused_leaves_the_key_free(keyed: Keyed) -> None:
+    key = await keyed.make()
+    async with keyed.client(key.secret) as client:
+        asked = {"url": "https://example.com/done"}
+        made = [(await client.post("/api/webhooks", json=asked)).headers["location"] for _ in range(MOST_WEBHOOKS)]
+        headers = _header()
+        problem(await client.post("/api/webhooks", json=asked, headers=headers), 409, "too-many-webhooks")
+        assert (await client.delete(made[0])).status_code == 204
+        assert (await client.post("/api/webhooks", json=asked, headers=headers)).status_code == 201
+        malformed = await client.post("/api/webhooks", json=asked, headers={"Idempotency-Key": "two words"})
+        problem(malformed, 400, "malformed-idempotency-key")
 
 
 async def _kept(store: Store, key_id: str) -> str:
