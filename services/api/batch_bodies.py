@@ -106,7 +106,9 @@ class BatchBody:
             self.refuse(place, ["webhook"], "A batch is told of as a whole: give `webhook` beside `jobs`, not in them.")
             return
         try:
-            self.jobs.append(PlacedJob(place, JobRequest.model_validate(merged)))
+            # As JSON again: as Python's, a list would be no tuple, and a text no UUID.
+            text = to_json(merged, inf_nan_mode="constants")
+            self.jobs.append(PlacedJob(place, JobRequest.model_validate_json(text, strict=True)))
         except ValidationError as error:
             self.add(place, field_errors(error, merged, self.path(place)))
 

@@ -64,7 +64,8 @@ def validated(model: type[Model], text: bytes, *, within: Sequence[str] = ()) ->
         ProblemError: 422, with an error for each value that is wrong.
     """
     try:
-        return model.model_validate_json(text)
+        # JSON has numbers, texts and truth values: none of them is taken for another, as the schema has it.
+        return model.model_validate_json(text, strict=True)
     except ValidationError as error:
         is_json = all(each["type"] != "json_invalid" for each in error.errors(include_input=False))
         raise problems.invalid(field_errors(error, json.loads(text) if is_json else None, within)) from None

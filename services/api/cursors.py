@@ -31,7 +31,11 @@ def position(given: str | None) -> UUID | None:
     if given is None:
         return None
     try:
-        return UUID(bytes=base64.b64decode(given + "==", altchars=b"-_", validate=True))
+        place = UUID(bytes=base64.b64decode(given + "==", altchars=b"-_", validate=True))
     except (binascii.Error, ValueError):
+        place = None
+    # The last character has bits to spare: none but the text that was given is taken.
+    if place is None or cursor(place) != given:
         detail = "This is no cursor; give back the `next_cursor` of the page before as it is."
-        raise problems.invalid([FieldError.at("query", ["cursor"], detail)]) from None
+        raise problems.invalid([FieldError.at("query", ["cursor"], detail)])
+    return place

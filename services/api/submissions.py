@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic_core import to_json
 
 from services.api import problems
 from services.api.bodies import field_errors
@@ -135,7 +136,7 @@ def overridden(
         # Where a format changes, so do the defaults.
         merged = {name: operations[name].stated() | changes}
         try:
-            operations |= _BY_NAME.validate_python(merged)
+            operations |= _BY_NAME.validate_json(to_json(merged, inf_nan_mode="constants"), strict=True)
         except ValidationError as error:
             errors += field_errors(error, merged, within)
     return tuple(operations.values()), errors

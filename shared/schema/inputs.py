@@ -3,7 +3,18 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, HttpUrl, StringConstraints, Tag
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    HttpUrl,
+    StringConstraints,
+    Tag,
+    ValidationError,
+)
 
 MAX_FURTHER_INPUTS = 16
 DEFAULT_TYPE = "upload"
@@ -11,6 +22,15 @@ MAIN_INPUT = ""
 """The name of a job's own input; further ones have names of their own."""
 
 InputName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+
+
+def _mended(given: Any) -> Any:
+    """An address as people copy it: a space or a backslash in it is put right, as browsers do."""
+    try:
+        return HttpUrl(given) if isinstance(given, str) else given
+    except ValidationError:
+        # What is wrong with it is told by what comes next.
+        return given
 
 
 def _without_credentials(url: HttpUrl) -> HttpUrl:
@@ -38,7 +58,7 @@ class UrlInput(BaseModel):
     )
 
     type: Literal["url"]
-    url: Annotated[HttpUrl, AfterValidator(_without_credentials)] = Field(
+    url: Annotated[HttpUrl, BeforeValidator(_mended), AfterValidator(_without_credentials)] = Field(
         description="http or https, on the internet, without user name and password."
     )
 

@@ -5,7 +5,9 @@ from enum import StrEnum
 from typing import Annotated, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from shared.schema.options import Moment
 
 MAX_NAME = 100
 
@@ -73,7 +75,7 @@ class KeyRequest(BaseModel):
     scopes: tuple[Scope, ...] = Field(
         default=(Scope.SUBMIT, Scope.READ), min_length=1, max_length=len(Scope), description="What it is good for."
     )
-    expires_at: AwareDatetime | None = Field(default=None, description="From then on it is refused; null: never.")
+    expires_at: Moment | None = Field(default=None, description="From then on it is refused; null: never.")
     limits: KeyLimits = Field(default=KeyLimits(), description="How much of the API it may use.")
 
     @model_validator(mode="after")

@@ -1,15 +1,28 @@
 """What a client says of a job beside what is to be done: labels, when it may begin, how long its results are kept."""
 
+import re
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    TypeAdapter,
+    ValidationError,
+)
 
 from shared.schema.names import Name
 
 MOST_METADATA = 50
 # What a key of metadata may be: it stands in query parameters, and in the paths of SQLite's JSON functions.
 METADATA_KEY = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$"
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", re.ASCII)
+_DATE_AND_TIME: TypeAdapter[datetime] = TypeAdapter(AwareDatetime)
 
 
 def _in_the_epoch(moment: datetime) -> datetime:
@@ -19,7 +32,19 @@ def _in_the_epoch(moment: datetime) -> datetime:
     return moment
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_in_the_epoch)]
+def _read(given: Any) -> Any:
+    """A date and a time; a text that is a number would be taken for seconds, or for milliseconds, since 1970."""
+    if not isinstance(given, str):
+        return given
+    if _DATE.match(given) is None:
+        raise ValueError("give a date and a time, as 2030-01-31T12:00:00Z")
+    try:
+        return _DATE_AND_TIME.validate_python(given)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from None
+
+
+Moment = Annotated[AwareDatetime, BeforeValidator(_read), AfterValidator(_in_the_epoch)]
 MetadataKey = Annotated[str, StringConstraints(pattern=METADATA_KEY)]
 # PostgreSQL takes no NUL in a text.
 MetadataValue = Annotated[str, StringConstraints(max_length=500, pattern=r"^[^\x00]*$")]

@@ -7,13 +7,14 @@ the `id` that a job names, once all of it has come.
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Callable, Coroutine, Mapping
 from email.utils import format_datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Depends, Path, Request, Response
 from fastapi.routing import APIRoute
 
 from services.api import problems
@@ -33,10 +34,11 @@ _EXTENSIONS = "creation,creation-with-upload,termination,expiration,checksum"
 _ALGORITHMS = ("sha1", "sha256", "md5")
 _MAX_METADATA = 4096
 _OVERRIDE = "x-http-method-override"
+_OVERRIDING = ("PATCH", "DELETE", "HEAD")
 
 
 class TusRoute(APIRoute):
-    """Speaks the version of the protocol, in each answer."""
+    """Names the version of the protocol in each answer."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The route's own, within the protocol's rules."""
@@ -44,7 +46,6 @@ class TusRoute(APIRoute):
 
         async def speak(request: Request) -> Response:
             try:
-                _check_version(request)
                 response = await handle(request)
             except ProblemError as error:
                 error.headers = {**(error.headers or {}), "Tus-Resumable": VERSION}
@@ -55,8 +56,8 @@ class TusRoute(APIRoute):
         return speak
 
 
-def _check_version(request: Request) -> None:
-    if request.method != "OPTIONS" and request.headers.get("tus-resumable") != VERSION:
+async def _check_version(request: Request) -> None:
+    if request.headers.get("tus-resumable") != VERSION:
         raise ProblemError(
             412,
             "tus-version",
@@ -67,6 +68,8 @@ def _check_version(request: Request) -> None:
 
 
 router = APIRouter(prefix="/api/uploads/tus", tags=["resumable uploads"], route_class=TusRoute)
+# Behind what finds out who calls: nobody else is told more than that a key is needed.
+_SPOKEN = (Depends(_check_version),)
 
 _UploadId = Annotated[UUID, Path(description="The last part of the address that the beginning gave.")]
 
@@ -83,20 +86,23 @@ _BYTES: dict[str, Any] = {
 }
 
 
-def _parameter(name: str, description: str, *, required: bool = False) -> dict[str, Any]:
+def _parameter(name: str, description: str, *, required: bool = False, **schema: str) -> dict[str, Any]:
     return {
         "name": name,
         "in": "header",
         "required": required,
         "description": description,
-        "schema": {"type": "string"},
+        "schema": {"type": "string", **schema},
     }
 
 
-_VERSION = _parameter("Tus-Resumable", f"`{VERSION}`.", required=True)
+# No longer ones than a database's number: those are files that nobody has.
+_NUMBER = re.compile(r"[0-9]{1,18}", re.ASCII)
+_VERSION = _parameter("Tus-Resumable", f"`{VERSION}`.", required=True, const=VERSION)
+_COUNT: dict[str, Any] = {"required": True, "pattern": f"^{_NUMBER.pattern}$"}
 _CHECKSUM = _parameter("Upload-Checksum", f"{', '.join(_ALGORITHMS)}; then a space, and the digest in base64.")
-_OFFSET = _parameter("Upload-Offset", "Where the bytes belong: how many have come before.", required=True)
-_LENGTH = _parameter("Upload-Length", "Bytes of the whole file.", required=True)
+_OFFSET = _parameter("Upload-Offset", "Where the bytes belong: how many have come before.", **_COUNT)
+_LENGTH = _parameter("Upload-Length", "Bytes of the whole file.", **_COUNT)
 _METADATA = _parameter("Upload-Metadata", "Keys with values in base64, parted by commas; `filename` is heeded.")
 
 
@@ -119,6 +125,7 @@ async def describe_tus(_: Reader, resources: InjectedResources) -> Response:
     "",
     status_code=201,
     response_class=Response,
+    dependencies=_SPOKEN,
     responses=answers(
         *(400, 408, 409, 412, 413, 415, 429, 460, 500, 503, 507),
         s201={
@@ -161,6 +168,7 @@ async def begin_tus_upload(request: Request, caller: Submitter, resources: Injec
 @router.head(
     "/{upload_id}",
     response_class=Response,
+    dependencies=_SPOKEN,
     responses=answers(404, 410, 412, 422, 500, 503, s200={"description": "How far it is.", "headers": _HEADERS}),
     openapi_extra={"parameters": [_VERSION]},
 )
@@ -178,6 +186,7 @@ async def get_tus_offset(upload_id: _UploadId, caller: Submitter, resources: Inj
     "/{upload_id}",
     status_code=204,
     response_class=Response,
+    dependencies=_SPOKEN,
     responses=answers(
         *(400, 404, 408, 409, 410, 412, 413, 415, 422, 429, 460, 500, 503, 507),
         s204={"description": "The bytes have come.", "headers": _HEADERS},
@@ -207,6 +216,7 @@ async def continue_tus_upload(
     "/{upload_id}",
     status_code=204,
     response_class=Response,
+    dependencies=_SPOKEN,
     responses=answers(404, 410, 412, 422, 500, 503),
     openapi_extra={"parameters": [_VERSION]},
 )
@@ -221,7 +231,10 @@ async def override_method(
     upload_id: _UploadId, request: Request, caller: Submitter, resources: InjectedResources
 ) -> Response:
     """For clients that can send GET and POST alone, as the protocol has it."""
-    match request.headers.get(_OVERRIDE, "").upper():
+    method = request.headers.get(_OVERRIDE, "").upper()
+    if method in _OVERRIDING:
+        await _check_version(request)
+    match method:
         case "PATCH":
             return await continue_tus_upload(upload_id, request, caller, resources)
         case "DELETE":
@@ -275,8 +288,7 @@ def _state(upload: Unfinished, received: int) -> dict[str, str]:
 
 def _number(request: Request, header: str) -> int:
     given = request.headers.get(header, "")
-    # No longer ones than a database's number: those are files that nobody has.
-    if not (given.isascii() and given.isdecimal() and len(given) <= 18):
+    if _NUMBER.fullmatch(given) is None:
         raise _bad(header, "It is a number of bytes.")
     return int(given)
 

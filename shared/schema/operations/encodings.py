@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from shared.schema.edits import Edited
 from shared.schema.names import Name
@@ -110,10 +110,10 @@ class Encoding(BaseModel):
     )
     tags: Tags = Field(default=Tags(), description="Tags to write in place of the input's.")
 
-    @model_validator(mode="before")
+    @field_validator("format", mode="before")
     @classmethod
     def _is_a_format_with_a_good_encoder(cls, asked: Any) -> Any:
-        if isinstance(asked, dict) and asked.get("format") == "vorbis":
+        if asked == "vorbis":
             raise ValueError(_NO_VORBIS)
         return asked
 

@@ -109,6 +109,8 @@ def _tus(
 _NEW, _SEND = "POST /api/uploads/tus", "PATCH /api/uploads/tus/*"
 TUS_ROWS = [
     _tus("no version", _NEW, 412, "tus-version", {"Tus-Resumable": None, "Upload-Length": "5"}),
+    _tus("neither key nor version", _NEW, 401, "unauthorized", {"Authorization": None, "Tus-Resumable": None}),
+    _tus("a POST in no other's place", "POST /api/uploads/tus/*", 405, "method-not-allowed", {"Tus-Resumable": None}),
     _tus("another version", _NEW, 412, "tus-version", {"Tus-Resumable": "0.2.2", "Upload-Length": "5"}),
     _tus("no length", _NEW, 400, "bad-header"),
     _tus("a length that is negative", _NEW, 400, "bad-header", {"Upload-Length": "-1"}),

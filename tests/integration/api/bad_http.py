@@ -215,6 +215,8 @@ QUERIES = [
     _query("cursor=", "#/cursor"),
     _query("cursor=..%2F..%2F", "#/cursor"),
     _query("cursor=%00", "#/cursor"),
+    # The last character of 22 has bits to spare, which are zero in those that were given out.
+    _query(f"cursor={'0' * 22}", "#/cursor"),
     _query(f"cursor={'A' * 60_000}", "#/cursor"),
     _query("preset=..%2F", "#/preset"),
     _query("metadata=customer", "#/metadata/0"),
@@ -223,6 +225,8 @@ QUERIES = [
     _query("metadata=a%3D1&metadata=a%3D2", "#/metadata/1"),
     _query("&".join(f"metadata=k{n}%3D1" for n in range(11)), "#/metadata"),
     _query("created_after=yesterday", "#/created_after"),
+    _query("created_after=0.5", "#/created_after"),
+    _query("created_before=1900000000", "#/created_before"),
     _query("created_after=2026-01-01", "#/created_after"),
     _query("created_before=0001-01-01T00:00:00Z", "#/created_before"),
     _query("created_before=9999-12-31T23:59:59-12:00", "#/created_before"),

@@ -13,7 +13,8 @@ from deploy.local.servers import RedisServer
 from tests.integration.api.keyed import Keyed
 from tests.system import System
 
-# Answers that end when a job does, or never; the tests of event streams have them.
+# Answers that end when a job does, or never: no parameter and no Accept makes them shorter, and each would take up its
+# request's whole time. The tests of event streams have them.
 _ENDLESS = ("follow_all", "follow_job", "follow_batch")
 # A schema cannot say all that is wrong with a request: an upload that is not there, a bit rate for a lossless format.
 # What it can say is refused by any of HTTP's words for it.
@@ -25,10 +26,19 @@ expected-statuses = [
     "2xx", "400", "401", "403", "404", "405", "409", "410", "412", "413", "415", "422", "429", "460", "507"
 ]
 
+# tus has a word of its own for a request that does not say which version it speaks.
+[checks.missing_required_header]
+expected-statuses = ["400", "401", "403", "406", "412", "415", "422"]
+
 [checks.negative_data_rejection]
 expected-statuses = [
     "400", "401", "403", "404", "405", "406", "408", "409", "410", "411", "412", "413", "415", "422", "429", "460"
 ]
+
+# Two thirds of all cases were those of a job's spec in a form and in a preset: validate_job has them, without the rest.
+[[operations]]
+include-operation-id = ["create_job", "put_preset"]
+phases.coverage.enabled = false
 """
 _HOOKS = """
 import schemathesis
@@ -54,8 +64,7 @@ async def test_every_answer_is_one_that_the_document_names(expendable: Keyed, tm
     arguments: list[str | Path] = [
         *(Path(sys.executable).with_name("st"), "run", f"{expendable.system.client.base_url}/openapi.json"),
         *("--header", f"Authorization: Bearer {key.secret}", "--checks", "all"),
-        # Its coverage phase takes thousands of requests, and minutes.
-        *("--phases", "examples,fuzzing", "--max-examples", "12", "--continue-on-failure", "--no-shrink"),
+        *("--phases", "examples,coverage,fuzzing", "--max-examples", "12", "--continue-on-failure", "--no-shrink"),
         *("--generation-deterministic", "--no-color", "--warnings", "off", "--suppress-health-check", "all"),
         *("--request-timeout", "20"),
         *(argument for endless in _ENDLESS for argument in ("--exclude-operation-id", endless)),
@@ -69,7 +78,7 @@ async def test_every_answer_is_one_that_the_document_names(expendable: Keyed, tm
         capture_output=True,
         text=True,
         check=False,
-        timeout=240,
+        timeout=300,
     )
     assert ran.returncode == 0, ran.stdout[-20_000:] + ran.stderr[-2000:]
     assert "unexpected error" not in expendable.system.log()
