@@ -51,9 +51,13 @@ def input_key(sha256: str) -> str:
     return f"inputs/{sha256[:2]}/{sha256}"
 
 
-def artifact_key(job_id: UUID, attempt: int, name: str) -> str:
-    """Where an attempt puts an artifact: under a prefix of its own, so that attempts never mix."""
-    return f"artifacts/{job_id}/{attempt}/{name}"
+def artifact_key(job_id: UUID, attempt: int, token: UUID, name: str) -> str:
+    """Where an attempt puts an artifact: under a prefix of its own, so that attempts never mix.
+
+    The number alone would not do: a claim is not waited for on disk, so PostgreSQL may forget one when it crashes, and
+    the next attempt then has the number of one that is still at work. Its lease's token is another.
+    """
+    return f"artifacts/{job_id}/{attempt}-{token.hex}/{name}"
 
 
 @contextmanager

@@ -63,7 +63,8 @@ class Materials:
         return [await self._store(claim, artifact) for artifact in artifacts]
 
     async def _store(self, claim: Claim, artifact: Artifact) -> NewArtifact:
-        key = artifact_key(claim.lease.job_id, claim.lease.attempt, artifact.name)
+        lease = claim.lease
+        key = artifact_key(lease.job_id, lease.attempt, lease.token, artifact.name)
         sha256 = await asyncio.to_thread(_sha256, artifact.path)
         await self._blobs.put_file(
             key,

@@ -16,7 +16,7 @@ from shared.blobs import BlobMissing, Blobs, StoredBlob, input_key
 from shared.store.retention import Position, Retention
 
 _INPUT = re.compile(r"inputs/[0-9a-f]{2}/([0-9a-f]{64})")
-_ARTIFACT = re.compile(r"artifacts/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/\d+/.+")
+_ARTIFACT = re.compile(r"artifacts/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})/\d+(?:-[0-9a-f]{32})?/.+")
 
 
 @dataclass(slots=True)

@@ -43,12 +43,16 @@ class Store:
         assert claim is not None
         return claim
 
+    async def keys(self, job_id: str, name: str) -> list[str]:
+        """Where the artifact of a name is stored, of every attempt."""
+        return [blob.key async for blob in self.blobs.list(f"artifacts/{job_id}/") if blob.key.endswith(f"/{name}")]
+
     async def succeed(self, job_id: str, files: dict[str, tuple[str, bytes]]) -> None:
         """Have the job succeed, with these artifacts (name to media type and bytes)."""
         claim = await self.claim(job_id)
         made = []
         for name, (media_type, data) in files.items():
-            key = artifact_key(UUID(job_id), claim.lease.attempt, name)
+            key = artifact_key(UUID(job_id), claim.lease.attempt, claim.lease.token, name)
 
             async def whole(data: bytes = data) -> AsyncIterator[bytes]:
                 yield data

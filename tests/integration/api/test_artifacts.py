@@ -173,7 +173,7 @@ async def test_artifacts_that_are_not_there(api: httpx.AsyncClient, store: Store
 
 
 async def test_an_artifact_whose_file_is_gone(api: httpx.AsyncClient, store: Store, finished: Finished) -> None:
-    await store.blobs.delete([f"artifacts/{finished.job_id}/1/transcode.opus"])
+    await store.blobs.delete(await store.keys(str(finished.job_id), "transcode.opus"))
     problem(await api.get(finished.path), 410, "artifact-gone")
 
 

@@ -257,7 +257,7 @@ async def test_the_archive_of_a_batch(api: httpx.AsyncClient, store: Store, uplo
     # A file that was lost is named; the others come all the same.
     artifact = (await api.get(f"/api/jobs/{first}")).json()["artifacts"][0]
     assert artifact["name"] == "a.mp3"
-    await store.blobs.delete([f"artifacts/{first}/1/a.mp3"])
+    await store.blobs.delete(await store.keys(first, "a.mp3"))
     archive = archive_of(await api.get(f"/api/batches/{batch['id']}/artifacts.zip"))
     assert archive.namelist() == [f"{folders[0]}/empty.json", f"{folders[1]}/a.mp3", "_gone.txt"]
     assert f"{folders[0]}/a.mp3" in archive.read("_gone.txt").decode()

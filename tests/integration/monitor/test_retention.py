@@ -76,19 +76,20 @@ class Warehouse:
         """Put artifacts where the attempt's belong."""
         made = []
         for name in names:
-            key = artifact_key(lease.job_id, lease.attempt, name)
+            key = artifact_key(lease.job_id, lease.attempt, lease.token, name)
             path = self.folder / key
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(name.encode())
             made.append(NewArtifact(name, key, "audio/mpeg", len(name), hashlib.sha256(name.encode()).hexdigest()))
         return made
 
-    async def succeed(self, job_id: UUID, *names: str, ended: float = 0.0) -> None:
-        """The job has succeeded, so many seconds ago."""
+    async def succeed(self, job_id: UUID, *names: str, ended: float = 0.0) -> list[str]:
+        """The job has succeeded, so many seconds ago; the keys of its artifacts."""
         lease = await self.house.claim(job_id)
         made = await self.store(lease, *names)
         await self.house.jobs.succeed(lease, results={}, made=made, usage=Usage())
         await self.house.age([job_id], finished_at=ended)
+        return [artifact.blob_key for artifact in made]
 
     async def age(self, upload: Upload, **columns: float) -> None:
         """Move times of an upload into the past, by column and seconds."""
@@ -131,11 +132,11 @@ async def test_artifacts_go_when_they_were_kept_long_enough(warehouse: Warehouse
     upload = await warehouse.upload(b"audio")
     old, recent, none = [await warehouse.create(upload) for _ in range(3)]
     await warehouse.succeed(old, "a.mp3", "b.dat", ended=OLD)
-    await warehouse.succeed(recent, "a.mp3", ended=KEEP - 60)
+    kept = await warehouse.succeed(recent, "a.mp3", ended=KEEP - 60)
     await warehouse.succeed(none, ended=OLD)
     duty = ExpiredArtifacts(warehouse.retention, warehouse.blobs, keep_seconds=KEEP, batch=100)
     assert await perform_all(duty) == 2
-    assert warehouse.files() == {f"artifacts/{recent}/1/a.mp3", input_key(upload.sha256)}
+    assert warehouse.files() == {*kept, input_key(upload.sha256)}
     shown = await warehouse.house.view(old)
     assert (shown.status, shown.artifacts) == (JobStatus.SUCCEEDED, ())
     assert shown.artifacts_removed_at is not None
@@ -173,7 +174,7 @@ async def test_jobs_go_with_all_they_have_and_stay_counted(warehouse: Warehouse,
     upload = await warehouse.upload(b"audio")
     old, recent, waiting, canceled = [await warehouse.create(upload) for _ in range(4)]
     await warehouse.succeed(old, "a.mp3", ended=OLD)
-    await warehouse.succeed(recent, "a.mp3", ended=KEEP - 60)
+    kept = await warehouse.succeed(recent, "a.mp3", ended=KEEP - 60)
     await house.jobs.cancel(canceled)
     await house.age([canceled], finished_at=OLD)
     if folded:
@@ -181,7 +182,7 @@ async def test_jobs_go_with_all_they_have_and_stay_counted(warehouse: Warehouse,
     assert await totals(house) == {"succeeded": (2, 2), "canceled": (1, 1)}
     duty = ForgottenJobs(warehouse.retention, warehouse.blobs, keep_seconds=KEEP, batch=100)
     assert await perform_all(duty) == 2
-    assert warehouse.files() == {f"artifacts/{recent}/1/a.mp3", input_key(upload.sha256)}
+    assert warehouse.files() == {*kept, input_key(upload.sha256)}
     views = JobViews(house.database)
     assert {job_id for job_id in (old, recent, waiting, canceled) if await views.get(job_id)} == {recent, waiting}
     async with house.database.read() as connection:
@@ -476,9 +477,12 @@ async def test_results_go_when_their_client_wanted_them_no_longer(warehouse: War
         ).job_id
         for seconds in (60, 600, None)
     ]
+    kept: list[str] = []
     for job_id in (short, long, usual):
         lease = await house.claim(job_id)
         made = await warehouse.store(lease, "a.mp3")
+        if job_id != short:
+            kept += [artifact.blob_key for artifact in made]
         await house.jobs.succeed(lease, results={"x": LOUDNESS}, made=made, usage=Usage())
     duty = ExpiredArtifacts(warehouse.retention, warehouse.blobs, keep_seconds=KEEP, batch=10)
     assert await perform_all(duty) == 0
@@ -495,7 +499,6 @@ async def test_results_go_when_their_client_wanted_them_no_longer(warehouse: War
     assert view.artifacts_removed_at is not None
     for job_id in (long, usual):
         assert (await house.view(job_id)).results
-    kept = {f"artifacts/{job_id}/1/a.mp3" for job_id in (long, usual)}
     assert warehouse.files() == {*kept, input_key(upload.sha256)}
     assert await perform_all(duty) == 0
 
@@ -505,13 +508,13 @@ async def test_a_job_that_a_client_removes_stays_counted(warehouse: Warehouse, f
     house = warehouse.house
     upload = await warehouse.upload(b"audio")
     gone, stays, waiting = [await warehouse.create(upload) for _ in range(3)]
-    await warehouse.succeed(gone, "a.mp3", ended=OLD)
+    keys = await warehouse.succeed(gone, "a.mp3", ended=OLD)
     await warehouse.succeed(stays, "a.mp3", ended=OLD)
     if folded:
         await Finished(house.database).fold(100)
     assert await warehouse.retention.forget_job(waiting) == TakenArtifacts(0, ())
     removed = await warehouse.retention.forget_job(gone)
-    assert (removed.jobs, removed.blob_keys) == (1, [f"artifacts/{gone}/1/a.mp3"])
+    assert (removed.jobs, removed.blob_keys) == (1, keys)
     assert await totals(house) == {"succeeded": (2, 1)}
     assert await warehouse.retention.forget_job(gone) == TakenArtifacts(0, ())
     await Finished(house.database).fold(100)

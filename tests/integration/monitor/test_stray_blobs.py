@@ -11,7 +11,7 @@ import pytest
 
 from services.monitor.duties import Outcome
 from services.monitor.duties.stray_blobs import StrayBlobs
-from shared.blobs import Blobs, BlobStoreUnavailable, input_key
+from shared.blobs import Blobs, BlobStoreUnavailable, artifact_key, input_key
 from shared.store.finished import SETTLED_SECONDS
 from shared.store.records import Usage
 from shared.store.retention import Retention
@@ -98,43 +98,39 @@ async def test_files_of_attempts_that_did_not_win_go_after_the_end(warehouse: Wa
     lost = await house.claim(won)
     await warehouse.store(lost, "a.mp3")
     await house.jobs.lose(lost, only_expired=False)
-    await warehouse.succeed(won, "a.mp3", "b.mp3")
+    kept = await warehouse.succeed(won, "a.mp3", "b.mp3")
     # A worker that was out for long may write below its prefix also now.
     await warehouse.store(lost, "late.mp3")
     lease = await house.claim(canceled)
     await warehouse.store(lease, "a.mp3")
     await house.jobs.finish_canceled(lease, usage=Usage())
     lease = await house.claim(running)
-    await warehouse.store(lease, "a.mp3")
+    made = await warehouse.store(lease, "a.mp3")
     await house.jobs.lose(lease, only_expired=False)
-    await warehouse.store(await house.claim(running), "a.mp3")
+    made += await warehouse.store(await house.claim(running), "a.mp3")
     assert await perform_all(sweep(warehouse)) == 3
-    assert warehouse.files() == {
-        f"artifacts/{won}/2/a.mp3",
-        f"artifacts/{won}/2/b.mp3",
-        f"artifacts/{running}/1/a.mp3",
-        f"artifacts/{running}/2/a.mp3",
-        input_key(upload.sha256),
-    }
+    assert warehouse.files() == {*kept, *(artifact.blob_key for artifact in made), input_key(upload.sha256)}
 
 
 async def test_files_of_jobs_that_are_not_there_go_when_they_are_old(warehouse: Warehouse) -> None:
+    put(warehouse, artifact_key(uuid4(), 1, uuid4(), "a.mp3"), age=GRACE + 60)
+    # As keys were before they named the lease.
     put(warehouse, f"artifacts/{uuid4()}/1/a.mp3", age=GRACE + 60)
     kept = {
-        put(warehouse, f"artifacts/{uuid4()}/1/a.mp3", age=GRACE - 60),
+        put(warehouse, artifact_key(uuid4(), 1, uuid4(), "a.mp3"), age=GRACE - 60),
         put(warehouse, "artifacts/of-somebody-else/1/a.mp3", age=GRACE + 60),
         put(warehouse, "backup/1", age=GRACE + 60),
     }
-    assert await perform_all(sweep(warehouse)) == 1
+    assert await perform_all(sweep(warehouse)) == 2
     assert warehouse.files() == kept
 
 
 async def test_what_a_monitor_left_between_rows_and_files_is_found(warehouse: Warehouse) -> None:
     upload = await warehouse.upload(b"audio")
     job_id = await warehouse.create(upload)
-    await warehouse.succeed(job_id, "a.mp3", ended=60)
+    (key,) = await warehouse.succeed(job_id, "a.mp3", ended=60)
     await warehouse.retention.expire_artifacts(keep_seconds=30, after=None, limit=9)
-    assert f"artifacts/{job_id}/1/a.mp3" in warehouse.files()
+    assert key in warehouse.files()
     assert await perform_all(sweep(warehouse)) == 1
     assert warehouse.files() == {input_key(upload.sha256)}
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from services.worker.audio.encoders.base import Encoder
 from services.worker.audio.encoders.libav import LibavEncoder
+from services.worker.audio.encoders.m4a import M4aEncoder
 from services.worker.audio.encoders.mp3 import Mp3Encoder
-from services.worker.audio.encoders.plan import EXTENSIONS, MEDIA_TYPES, Plan, plan_encoding
+from services.worker.audio.encoders.plan import EXTENSIONS, M4A_FORMATS, MEDIA_TYPES, Plan, plan_encoding
 from services.worker.audio.encoders.tagging import Labels, loudness_tags
 from shared.schema.operations import AudioFormat
 
@@ -23,4 +24,6 @@ def open_encoder(path: Path, plan: Plan, labels: Labels, *, dither: bool) -> Enc
     """
     if plan.format is AudioFormat.MP3:
         return Mp3Encoder(path, plan, labels)
+    if plan.format in M4A_FORMATS:
+        return M4aEncoder(path, plan, labels, dither=dither)
     return LibavEncoder(path, plan, labels, dither=dither)

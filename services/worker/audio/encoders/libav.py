@@ -1,7 +1,7 @@
-"""FLAC, ALAC, Opus, AAC and WAV by FFmpeg's libraries, in process."""
+"""FLAC, Opus and WAV by FFmpeg's libraries, in process, and what AAC and ALAC have of it."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -10,18 +10,15 @@ import numpy as np
 from av import AudioFrame
 
 from services.worker.audio.encoders.base import Encoder, Packed
-from services.worker.audio.encoders.freeform import FreeformAtoms
 from services.worker.audio.encoders.plan import Plan
 from services.worker.audio.encoders.quantise import Quantiser
 from services.worker.audio.encoders.tagging import Labels, add_cover, label_container
 from services.worker.audio.pcm import PLANES_PYAV_CAN_COUNT, Samples
+from services.worker.audio.source import AudioPacket
 from shared.schema.operations import AudioFormat
 
 _Pack = Callable[[Samples], Packed]
 _Codec = Literal["libopus", "aac", "flac", "alac", "pcm_s16le", "pcm_s24le", "pcm_f32le"]
-
-_SAFE_ALAC_CHANNELS = 2
-_LEAST_ALAC_SAMPLES = 3
 
 
 class _Target(NamedTuple):
@@ -50,8 +47,7 @@ class LibavEncoder(Encoder):
         self._stream.format = _coded_format(plan, self._format)
         if plan.bitrate_kbps is not None:
             self._stream.bit_rate = plan.bitrate_kbps * 1000
-        self._freeform = FreeformAtoms.of(plan.format, labels.loudness)
-        label_container(self._container, self._stream, plan.format, labels, self._freeform)
+        label_container(self._container, self._stream, plan.format, labels)
         # Behind the audio stream, which players take to be the first, but written before it.
         add_cover(self._container, plan.format, labels.cover)
 
@@ -63,21 +59,15 @@ class LibavEncoder(Encoder):
         frame.sample_rate = self._plan.sample_rate
         frame.pts = self._written
         self._written += frame.samples
-        self._container.mux(self._stream.encode(frame))
+        self._mux(self._stream.encode(frame))
+
+    def _mux(self, packets: Sequence[AudioPacket], *, rest: bool = False) -> None:
+        """Into the file; `rest`: there are no more."""
+        self._container.mux(packets)
 
     def _close(self) -> None:
-        if missing := self._samples_short_of_a_last_frame():
-            self._encode(self._packing(np.zeros((len(self._plan.channels), missing), np.float32)))
-        self._container.mux(self._stream.encode(None))
+        self._mux(self._stream.encode(None), rest=True)
         self._container.close()
-        self._freeform.write(self._path)
-
-    def _samples_short_of_a_last_frame(self) -> int:
-        """From three channels up, FFmpeg 8.1's ALAC encoder ends the process at a last frame of one sample or two."""
-        if self._plan.format is not AudioFormat.ALAC or len(self._plan.channels) <= _SAFE_ALAC_CHANNELS:
-            return 0
-        last = self._written % self._stream.codec_context.frame_size
-        return _LEAST_ALAC_SAMPLES - last if 0 < last < _LEAST_ALAC_SAMPLES else 0
 
     def _abandon(self) -> None:
         with contextlib.suppress(Exception):
@@ -92,7 +82,6 @@ def _target(plan: Plan) -> _Target:
             options = {
                 # FFmpeg's own ipod muxer, which is this one with this brand, takes no cover picture from PyAV.
                 "brand": "M4A ",
-                "movflags": "+faststart",
                 # The edit list, which cuts off the encoder's padding, counts in these; the default is milliseconds.
                 "movie_timescale": str(plan.sample_rate),
             }

@@ -28,6 +28,7 @@ _MPEG1_KBPS = (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
 _MPEG2_KBPS = (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
 _OPUS_MOST_KBPS_A_CHANNEL = 256
 
+M4A_FORMATS = frozenset({AudioFormat.AAC, AudioFormat.ALAC})
 EXTENSIONS = {
     AudioFormat.MP3: "mp3",
     AudioFormat.OPUS: "opus",

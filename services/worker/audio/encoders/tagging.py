@@ -13,7 +13,7 @@ from av.stream import Disposition, Stream
 
 from services.worker.audio.cover import Cover, flac_picture
 from services.worker.audio.encoders.chaptering import add_id3_chapters, add_m4a_chapters, chapter_comments
-from services.worker.audio.encoders.freeform import M4A_FORMATS, FreeformAtoms
+from services.worker.audio.encoders.plan import M4A_FORMATS
 from services.worker.audio.loudness import Measurement, gains
 from shared.schema.operations import AudioFormat
 from shared.schema.results import Chapter
@@ -40,9 +40,7 @@ class Labels:
     chapters: Sequence[Chapter] = ()
 
 
-def label_container(
-    container: OutputContainer, stream: AudioStream, audio_format: AudioFormat, labels: Labels, freeform: FreeformAtoms
-) -> None:
+def label_container(container: OutputContainer, stream: AudioStream, audio_format: AudioFormat, labels: Labels) -> None:
     """Set the tags and chapters of a container that is about to be written."""
     if audio_format is AudioFormat.OPUS:
         # Ogg has its tags in each stream.
@@ -58,7 +56,6 @@ def label_container(
         container.metadata.update(chapter_comments(labels.chapters))
     if audio_format in M4A_FORMATS:
         add_m4a_chapters(container, labels.chapters)
-    container.metadata.update(freeform.placeholder)
 
 
 def add_cover(container: OutputContainer, audio_format: AudioFormat, cover: Cover | None) -> None:

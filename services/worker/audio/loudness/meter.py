@@ -80,9 +80,11 @@ def measure_together(meters: Sequence[LoudnessMeter]) -> Measurement:
 
     All their gating blocks stand under one gate, as in libebur128's ebur128_loudness_global_multiple.
     """
-    gating = Gating()
-    for meter in meters:
-        gating.take(meter.gating)
+    gating = meters[0].gating
+    if len(meters) > 1:
+        gating = Gating()
+        for meter in meters:
+            gating.take(meter.gating)
     return Measurement(
         gating.integrated_lufs(),
         gating.range_lu(),

@@ -17,7 +17,8 @@ from services.worker.audio.pcm import Pcm, Resolution, Samples
 _FLAG_8_BIT = 1
 # Version, flags, sample rate, samples a pixel, length; from version 2 on, channels.
 _HEADERS = {1: struct.Struct("<iIiiI"), 2: struct.Struct("<iIiiIi")}
-_JSON_PIXELS = 1 << 16
+# As text and as numbers of Python they take hundred times the bytes.
+_JSON_PIXELS = 1 << 12
 
 
 class WaveformWriter:
