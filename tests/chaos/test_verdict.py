@@ -18,7 +18,7 @@ NOISE = Recipe("no audio", "a.bin", ({"op": "probe"},), frozenset(), 1, is_audio
 NOON = datetime(2030, 1, 1, 12, tzinfo=UTC)
 DATA = b"pixels"
 SHA256 = hashlib.sha256(DATA).hexdigest()
-KEY, LEFT = "artifacts/1/2/waveform.dat", "artifacts/1/1/waveform.dat"
+KEY, LEFT = "artifacts/1/2-cc/waveform.dat", "artifacts/1/1-aa/waveform.dat"
 RESULTS = {"waveform": {"artifacts": ["waveform.dat"]}}
 
 
@@ -178,9 +178,13 @@ def test_a_spoiled_place_is_found(what: str) -> None:
 def test_blobs_of_lost_attempts_are_counted_and_others_are_breaches() -> None:
     left, found = verdict.orphaned(sound())
     assert (left, found) == ([LEFT], [])
-    blobs = {**sound().blobs, "artifacts/1/2/more.dat": Blob(1, "ee"), "elsewhere": Blob(1, "ff")}
-    _, found = verdict.orphaned(replace(sound(), blobs=blobs))
-    assert [breach.what.split()[0] for breach in found] == ["artifacts/1/2/more.dat", "elsewhere"]
+    # Of the second attempt too, but of a claim that PostgreSQL forgot.
+    forgotten = "artifacts/1/2-bb/waveform.dat"
+    wrong = ["artifacts/1/2-cc/more.dat", "artifacts/1/3-dd/waveform.dat", "elsewhere"]
+    blobs = {**sound().blobs, **{key: Blob(1, "ee") for key in (forgotten, *wrong)}}
+    left, found = verdict.orphaned(replace(sound(), blobs=blobs))
+    assert left == [LEFT, forgotten]
+    assert [breach.what.split()[0] for breach in found] == wrong
 
 
 def test_a_recovery_lasts_from_the_last_sign_of_life_to_the_next_attempt() -> None:

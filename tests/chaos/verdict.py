@@ -242,10 +242,13 @@ def _events(case: Case) -> Iterator[Breach]:
 def orphaned(evidence: Evidence) -> tuple[Sequence[str], list[Breach]]:
     """Blobs that no row claims: those that faults explain, and breaches for those that nothing does.
 
-    An attempt that was lost leaves what it had stored, and a request that broke off what it had received. They are
+    An attempt that was lost leaves what it had stored, and a request that broke off what it had received. So does an
+    attempt whose claim PostgreSQL forgot when it was killed: its number is another's, its lease is not. They are
     invisible to clients and only cost room.
     """
     claimed = {row.blob_key for row in evidence.artifacts}
+    winners = {tuple(key.split("/")[1:3]) for key in claimed}
+    attempts = {(row.job_id, str(row.number)) for row in evidence.attempts}
     inputs = {job.input_sha256 for job in evidence.jobs}
     unfinished = {(row.job_id, str(row.number)) for row in evidence.attempts if row.outcome != "succeeded"}
     left: list[str] = []
@@ -256,7 +259,9 @@ def orphaned(evidence: Evidence) -> tuple[Sequence[str], list[Breach]]:
                 continue
             case ["inputs", _, sha256] if sha256 in inputs:
                 continue
-            case ["artifacts", job_id, number, *_] if (job_id, number) in unfinished:
+            case ["artifacts", job_id, lease, *_] if (job_id, number := lease.split("-")[0]) in attempts and (
+                (job_id, number) in unfinished or (job_id, lease) not in winners
+            ):
                 left.append(key)
             case ["incoming" | "inputs", *_]:
                 left.append(key)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -98,7 +99,9 @@ class Warehouse:
             await connection.execute(update(uploads_table).where(uploads_table.c.id == upload.id).values(values))
 
     def files(self) -> set[str]:
-        return {str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file()}
+        # A folder may go while it is looked at, which Path.rglob does not take.
+        found = [Path(folder) / name for folder, _, names in os.walk(self.folder) for name in names]
+        return {str(path.relative_to(self.folder)) for path in found}
 
     def has(self, upload: Upload) -> bool:
         return (self.folder / input_key(upload.sha256)).exists()

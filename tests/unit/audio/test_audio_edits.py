@@ -336,5 +336,6 @@ def test_what_waits_for_the_end_takes_no_memory(tmp_path: Path) -> None:
             source, operations_adapter.validate_python([{"op": "transcode", "format": "wav", "edits": edits}])
         )
 
-    # Half of what the samples would take; what malloc keeps differs by ten and more from run to run.
-    assert peak(400) < peak(100) + 27
+    # Half of what the samples would take; what malloc keeps differs by ten and more from run to run. Both are long
+    # enough for blocks of the largest size.
+    assert peak(500) < peak(200) + 27
