@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from prometheus_client import CollectorRegistry
 
+from services.monitor import reconciler
 from services.monitor.duties import Outcome
 from services.monitor.reconciler import LEADERSHIP, Reconciler, ReconcilerMetrics
 from shared.store.leadership import Leadership
@@ -87,6 +88,13 @@ async def test_one_leads_and_the_other_stands_by(house: House, make_candidate: M
     assert second.sample("last_run_timestamp_seconds") == 0
 
 
+@pytest.fixture
+def patient_release(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is: a monitor that ends does not wait for long to give up the leadership."""
+    monkeypatch.setattr(reconciler, "_RELEASE_SECONDS", 30)
+
+
+@pytest.mark.usefixtures("patient_release")
 async def test_one_that_stops_lets_another_lead_at_once(make_candidate: MakeCandidate) -> None:
     first, second = make_candidate("first", Count("a")), make_candidate("second", Count("a"))
     running = asyncio.create_task(first.reconciler.run())
@@ -114,6 +122,7 @@ async def test_one_that_falls_silent_is_replaced_when_its_lease_is_out(make_cand
     assert not first.reconciler.leads
 
 
+@pytest.mark.usefixtures("patient_release")
 async def test_actions_outlive_the_monitor_that_did_them(house: House, make_candidate: MakeCandidate) -> None:
     first = make_candidate("first", Count("a"), Count("idle", failures=99))
     await first.reconciler.turn()
