@@ -66,9 +66,7 @@ class EventPublisher:
         """Tell it to whoever listens. Redis being away is no error: the store knows."""
         try:
             connection = await self._connected()
-            await connection.send_command(
-                "PUBLISH", f"{_CHANNEL}{event.job_id}", event.model_dump_json(), check_health=False
-            )
+            await _send(connection, "PUBLISH", f"{_CHANNEL}{event.job_id}", event.model_dump_json())
         except _REDIS_AWAY as error:
             log.warning("event not published", job_id=str(event.job_id), reason=type(error).__name__)
 
@@ -82,7 +80,7 @@ class EventPublisher:
                 connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]  # as there
                 # Before anything is awaited: the pool gets it back also if it breaks at once.
                 self._connection = connection
-                await connection.send_command("CLIENT", "REPLY", "OFF", check_health=False)
+                await _send(connection, "CLIENT", "REPLY", "OFF")
             return self._connection
 
     async def _give_back(self) -> None:
@@ -91,6 +89,18 @@ class EventPublisher:
             # Whoever gets it next hears answers again.
             await connection.disconnect(nowait=True)
             await self._pool.release(connection)
+
+
+async def _send(connection: "AbstractConnection", *command: str) -> None:
+    packed = connection.pack_command(*command)
+    writer = connection._writer  # noqa: SLF001 - its send_command() takes a task and a timer for each
+    if writer is None or writer.transport.get_write_buffer_size():
+        await connection.send_packed_command(packed, check_health=False)
+        return
+    # The kernel takes it at once.
+    writer.writelines(packed)
+    if writer.transport.is_closing():
+        raise ConnectionError("Redis closed the connection")
 
 
 def _is_open(connection: "AbstractConnection") -> bool:

@@ -2,6 +2,7 @@
 
 import queue
 import threading
+import time
 from collections.abc import Sequence
 
 import structlog
@@ -12,10 +13,12 @@ log = structlog.get_logger()
 
 _QUEUE_SIZE = 10_000
 _BATCH = 200
+# Under load a journey to Redis for each message would take half of the processor time of accepting a job.
+_GATHER_SECONDS = 0.005
 
 
 class Dispatcher:
-    """Takes messages at once and publishes them a moment later.
+    """Takes messages at once and publishes them a moment later: the first at once, and together what soon follows it.
 
     What it cannot publish it drops: the rows are there, and the reconciler publishes what no message carries.
     """
@@ -56,11 +59,14 @@ class Dispatcher:
         self._thread.join(timeout_seconds)
 
     def _run(self) -> None:
+        gathered_until = 0.0
         while (messages := self._messages.get()) is not None:
+            time.sleep(max(0.0, gathered_until - time.monotonic()))
             batch = list(messages)
             ended = self._take_waiting(batch)
             for start in range(0, len(batch), _BATCH):
                 self._publish(batch[start : start + _BATCH])
+            gathered_until = time.monotonic() + _GATHER_SECONDS
             if ended:
                 break
         self._publisher.close()

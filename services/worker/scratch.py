@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cached_property
 from pathlib import Path
 
 from services.worker import identity
@@ -24,7 +25,7 @@ class Scratch:
     @asynccontextmanager
     async def folder(self) -> AsyncIterator[Path]:
         """This process's folder, empty, for one attempt."""
-        folder = self._mine()
+        folder = self._mine
         # One for each attempt, made and removed, would cost as much as the statement that claims a job.
         folder.mkdir(mode=0o700, exist_ok=True)
         try:
@@ -36,7 +37,7 @@ class Scratch:
 
     def leave(self) -> None:
         """Remove this process's folder: it ends."""
-        shutil.rmtree(self._mine(), ignore_errors=True)
+        shutil.rmtree(self._mine, ignore_errors=True)
 
     def clear_of_the_dead(self) -> None:
         """Remove what processes of this host left behind that were killed."""
@@ -44,5 +45,6 @@ class Scratch:
             if identity.is_gone(folder.name.removeprefix(_PREFIX).replace(_PARTED, "/")):
                 shutil.rmtree(folder, ignore_errors=True)
 
+    @cached_property
     def _mine(self) -> Path:
         return self._scratch_dir / f"{_PREFIX}{identity.process_name().replace('/', _PARTED)}"

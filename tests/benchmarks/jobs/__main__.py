@@ -24,7 +24,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.jobs", description=__doc__)
     parser.add_argument("--keep", type=Path, default=ROOT / "data" / "benchmarks", help="folder for the raw JSON")
     parser.add_argument("--jobs", type=int, default=5000, help="no-op jobs a round")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", action="append", choices=["throughput", "accepting", "one-clip", "growth"])
     parser.add_argument("--page", type=Path, default=PAGE, help="page whose section is written anew")
     arguments = parser.parse_args()
@@ -59,7 +59,8 @@ def _notes(machine: Machine) -> list[str]:
         (
             f"Celery {celery}: acks late, prefetch 1, no results, no database. procrastinate {procrastinate}: two "
             "worker processes with one job each at a time. Jobs are submitted one by one while the workers work, "
-            "timed from the first submission to the last job's end; no child is replaced meanwhile."
+            "timed from the first submission to the last job's end; no child is replaced meanwhile, and all log only "
+            "warnings. Each round begins with another of the three, each after a checkpoint."
         ),
         "PostgreSQL syncs to disk as it does by default (fsync on), for all alike; Redis keeps nothing on disk.",
         "The load comes from a small asyncio client in a process of its own; the raw figures have its processor time.",

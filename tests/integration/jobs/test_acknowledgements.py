@@ -1,5 +1,6 @@
 """What Redis knows of the messages that are underway, told by the transport of our own."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -47,6 +48,86 @@ def underway(redis: Redis) -> set[str]:
     noted = {tag.decode() for tag in client.hkeys("unacked")}
     assert noted == {tag.decode() for tag in client.zrange("unacked_index", 0, -1)}
     return noted
+
+
+def calls(redis: Redis, *commands: str) -> dict[str, int]:
+    client: Any = redis  # as above
+    stats = client.info("commandstats")
+    return {command: stats.get(f"cmdstat_{command}", {}).get("calls", 0) for command in commands}
+
+
+def test_a_message_that_waits_is_taken_and_noted_in_one_step(connection: Connection, redis: Redis, hub: Hub) -> None:
+    client: Any = redis  # as above
+    client.config_resetstat()
+    (message,) = consumed(connection, connection.channel(), 1)
+    assert calls(redis, "eval", "evalsha", "brpop") == {"eval": 1, "evalsha": 0, "brpop": 0}
+    # Word for word what kombu notes (kombu/transport/redis.py, QoS.append).
+    noted = json.loads(client.hget("unacked", message.delivery_tag))
+    assert noted == [message._raw, "", QUEUE.name]
+    assert client.zscore("unacked_index", message.delivery_tag) == pytest.approx(time.time(), abs=5)
+    message.ack()
+
+
+def test_the_next_one_that_comes_is_waited_for(
+    connection: Connection, redis_server: RedisServer, redis: Redis, hub: Hub
+) -> None:
+    messages: list[Any] = []
+    channel: Any = connection.channel()
+    with Consumer(channel, [QUEUE], on_message=messages.append), Connection(redis_server.url) as other:
+        with pytest.raises(TimeoutError):
+            connection.drain_events(timeout=0.2)
+        with Producer(other.channel()) as producer:
+            producer.publish({}, exchange="", routing_key=QUEUE.name)
+        connection.drain_events(timeout=10)
+    (message,) = messages
+    assert underway(redis) == {message.delivery_tag}
+    message.ack()
+
+
+def test_a_redis_that_has_forgotten_the_script_is_told_it_again(connection: Connection, redis: Redis, hub: Hub) -> None:
+    client: Any = redis  # as above
+    channel: Any = connection.channel()
+    (first,) = consumed(connection, channel, 1)
+    first.ack()
+    client.script_flush()
+    client.config_resetstat()
+    (second,) = consumed(connection, channel, 1)
+    # Whatever came of the script, the acknowledgement is not lost.
+    assert underway(redis) == {second.delivery_tag}
+    second.ack()
+    (third,) = consumed(connection, channel, 1)
+    assert underway(redis) == {third.delivery_tag}
+    assert calls(redis, "evalsha", "eval", "brpop") == {"evalsha": 1, "eval": 1, "brpop": 1}
+    third.ack()
+
+
+def test_where_no_script_may_run_messages_come_as_kombu_takes_them(redis_server: RedisServer, redis: Redis) -> None:
+    client: Any = redis  # as above
+    client.execute_command("ACL SETUSER", "default", "-eval", "-evalsha")
+    try:
+        with Connection(redis_server.url, transport=LastingTransport) as connection:
+            first, second = consumed(connection, connection.channel(), 2)
+            assert underway(redis) == {first.delivery_tag, second.delivery_tag}
+            first.ack()
+            second.ack()
+    finally:
+        client.execute_command("ACL SETUSER", "default", "+eval", "+evalsha")
+
+
+def test_a_loop_that_still_knows_another_connection_by_its_number_hears_of_the_new_one(
+    connection: Connection, redis: Redis, hub: Hub
+) -> None:
+    messages: list[Any] = []
+    with Consumer(connection.channel(), [QUEUE], on_message=messages.append):
+        transport: Any = connection.transport
+        transport.register_with_event_loop(connection.connection, hub)
+        turn = next(iter(hub.on_tick))
+        turn()
+        readers: Any = hub.readers
+        (fileno,) = readers
+        readers[fileno] = (lambda _: None, (fileno,))
+        turn()
+        assert readers[fileno] == (transport.on_readable, (fileno,))
 
 
 def test_an_acknowledgement_goes_with_the_next_message(connection: Connection, redis: Redis, hub: Hub) -> None:

@@ -1,4 +1,5 @@
 import threading
+import time
 from collections.abc import Iterable
 from typing import Any
 from uuid import uuid4
@@ -49,6 +50,20 @@ def test_all_are_published_in_order_and_in_batches() -> None:
     assert publisher.messages == sent
     # The first came alone or with few; the rest waited and went together.
     assert len(publisher.batches) <= 5
+
+
+def test_what_soon_follows_goes_together() -> None:
+    publisher = Recorder()
+    sender = Dispatcher(publisher)
+    sender.start()
+    sent = messages(100)
+    for message in sent:
+        sender.dispatch(message)
+        time.sleep(0.001)
+    sender.close(10)
+    assert publisher.messages == sent
+    # One for about five milliseconds; a slow machine makes fewer of them.
+    assert len(publisher.batches) <= 50
 
 
 def test_errors_do_not_end_it() -> None:
