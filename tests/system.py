@@ -140,6 +140,16 @@ class System(AbstractContextManager["System"]):
             if line.startswith("{"):
                 yield json.loads(line)
 
+    def logged(self, **fields: object) -> list[dict[str, Any]]:
+        """The lines that have these fields, once there is one: a line comes a moment after what it tells of."""
+        deadline = time.monotonic() + 10
+        while True:
+            lines = [line for line in self.log_lines() if fields.items() <= line.items()]
+            if lines:
+                return lines
+            assert time.monotonic() < deadline, f"no line of the log has {fields}:\n{self.log()[-4000:]}"
+            time.sleep(0.05)
+
     def wait_until_alive(self, worker: ChildProcess, heartbeat_file: Path) -> None:
         """Wait until a worker has touched its heartbeat file: its code is loaded, and its main loop turns."""
         deadline = time.monotonic() + 120

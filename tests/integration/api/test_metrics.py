@@ -124,4 +124,4 @@ def test_a_port_that_is_taken_does_not_keep_the_api_from_its_work(
     taken = redis_server.port
     with System(tmp_path, database_url=sqlite_url, redis=redis_server, api_metrics_port=taken) as system:
         system.start_api()
-        assert [line["port"] for line in system.log_lines() if line["event"] == "metrics are not served"] == [taken]
+        assert [line["port"] for line in system.logged(event="metrics are not served")] == [taken]

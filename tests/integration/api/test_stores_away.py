@@ -158,5 +158,5 @@ async def test_a_statement_that_is_wrong_is_not_the_client_s_fault(
         async with client_of(system) as api:
             body = problem(await api.get("/api/jobs"), 500)
         # The operator finds the occurrence in the log, with all that the client is not told.
-        lines = [line for line in system.log_lines() if line.get("instance") == body["instance"]]
-        assert "UndefinedColumnError" in lines[0]["exception"]
+        (line,) = system.logged(instance=body["instance"])
+        assert "UndefinedColumnError" in line["exception"]

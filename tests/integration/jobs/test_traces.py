@@ -113,12 +113,7 @@ def test_one_trace_from_the_request_into_the_workers_steps_and_to_the_webhook(
     assert above[-2:] == [("wavemill-api", "POST /api/jobs"), ("client", "b7ad6b7169203331")]
     for part in ("decode", "meter", "waveform"):
         assert ancestors(by_name[part])[:2] == [("wavemill-worker", part), ("wavemill-worker", "process")]
-    logged = {
-        line["trace_id"]
-        for line in system.log_lines()
-        if line.get("job_id") == job["id"] and line["event"] == "attempt ended"
-    }
-    assert logged == {TRACE_ID}
+    assert {line["trace_id"] for line in system.logged(job_id=job["id"], event="attempt ended")} == {TRACE_ID}
 
 
 def test_another_attempt_links_to_the_first(system: System, collector: Collector) -> None:

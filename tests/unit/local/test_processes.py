@@ -1,5 +1,6 @@
 """A child process ends with all of its group, in order, by force, and when its owner is killed."""
 
+import os
 import signal
 import socket
 import subprocess
@@ -138,6 +139,19 @@ def test_a_port_whose_last_connection_waits_out_its_time_is_free() -> None:
         assert client.recv(1) == b""
         client.close()
     assert port_is_free(port)
+
+
+def test_a_port_is_not_chosen_again_before_its_server_may_have_started() -> None:
+    ports = [free_port() for _ in range(300)]
+    assert len(set(ports)) == len(ports)
+
+
+def test_a_process_beside_this_one_chooses_other_ports(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = []
+    for pid in (1000, 1001):
+        monkeypatch.setattr(os, "getpid", lambda pid=pid: pid)
+        chosen.append({free_port() for _ in range(300)})
+    assert chosen[0].isdisjoint(chosen[1])
 
 
 @pytest.mark.parametrize("_round", range(5))
