@@ -126,7 +126,7 @@ class ThriftyQoS(redis.QoS):
 
 
 class LastingChannel(redis.Channel):
-    """Says what is wrong where kombu 5.7 breaks, and takes a message that waits without waiting for the next.
+    """Says what is wrong where kombu 5.7 breaks, and takes a message that waits and notes it in one step.
 
     A task that is underway when its connection is lost wants to give its message back, or to acknowledge it, over a
     transport that has been taken apart. That is an AttributeError, which ends the whole worker; as an error of the
